@@ -1,0 +1,453 @@
+#include "cmd/chart.h"
+
+#include "analysis/envelope.h"
+#include "analysis/trend.h"
+#include "util/cleanup.h"
+#include "util/format.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More curves than these cannot be told apart: the largest are drawn, the total holds them all. */
+enum { MOST_PROCESSES = 40 };
+
+struct chart {
+    struct mw_plot plot;
+    struct mw_plot_curve *curves;
+    struct mw_plot_peak *peaks;
+    struct mw_plot_gap *gaps;
+    char *title, *subtitle;
+    size_t room; /* of curves and peaks */
+};
+
+/* One series on its way into a curve. */
+struct trace {
+    struct mw_envelope *envelope;
+    int64_t from_us, to_us, end_us; /* the window, and where the series ends */
+    bool any;
+    struct mw_sample held; /* the last sample */
+    struct mw_sample peak; /* the highest in the window */
+    struct mw_trend trend;
+};
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* The held value counts for the trend until t_us, as far as that lies in the window. */
+static void hold_until(struct trace *trace, int64_t t_us)
+{
+    int64_t from_us = clamp(trace->held.t_us, trace->from_us, trace->to_us);
+    int64_t until_us = clamp(t_us, trace->from_us, trace->to_us);
+
+    mw_trend_hold(&trace->trend, (double)from_us / 1e6, (double)until_us / 1e6,
+                  (double)trace->held.bytes);
+}
+
+static int add_sample(void *context, const struct mw_sample *sample)
+{
+    struct trace *trace = context;
+    struct mw_sample seen = {clamp(sample->t_us, trace->from_us, trace->to_us), sample->bytes};
+
+    if (trace->any)
+        hold_until(trace, sample->t_us);
+    /* What held before the window begins counts in it only from there, and only the last of it. */
+    if (!trace->any || sample->t_us <= trace->from_us || sample->bytes > trace->peak.bytes)
+        trace->peak = seen;
+    trace->held = *sample;
+    trace->any = true;
+    return mw_envelope_add(trace->envelope, sample->t_us, sample->bytes);
+}
+
+static int out_of_memory(struct mw_error *error)
+{
+    return mw_error_errno(error, ENOMEM, "cannot draw");
+}
+
+/* Appends a curve that owns its label and points; both are taken over, also on failure. */
+static int add_curve(struct chart *chart, char *label, enum mw_curve_kind kind,
+                     struct mw_plot_point *points, size_t point_count, struct mw_error *error)
+{
+    if (chart->plot.curve_count == chart->room) {
+        size_t room = chart->room ? chart->room * 2 : 16;
+        struct mw_plot_curve *curves = reallocarray(chart->curves, room, sizeof *curves);
+        struct mw_plot_peak *peaks =
+            curves ? reallocarray(chart->peaks, room, sizeof *peaks) : NULL;
+
+        chart->curves = curves ? curves : chart->curves;
+        chart->peaks = peaks ? peaks : chart->peaks;
+        if (peaks)
+            chart->room = room;
+    }
+    if (!label || !points || chart->plot.curve_count == chart->room) {
+        free(label);
+        free(points);
+        return out_of_memory(error);
+    }
+    chart->curves[chart->plot.curve_count++] = (struct mw_plot_curve){
+        .label = label, .kind = kind, .points = points, .point_count = point_count};
+    return 0;
+}
+
+static int add_peak(struct chart *chart, const struct trace *trace, struct mw_error *error)
+{
+    char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
+    char *label;
+
+    if (asprintf(&label, "%s at %s", mw_format_bytes(bytes, trace->peak.bytes),
+                 mw_format_duration(at, trace->peak.t_us * 1000)) < 0)
+        return out_of_memory(error);
+    chart->peaks[chart->plot.peak_count++] = (struct mw_plot_peak){
+        .t_s = (double)trace->peak.t_us / 1e6, .bytes = (double)trace->peak.bytes, .label = label};
+    return 0;
+}
+
+/* A slope in the unit of time that suits the length of the window: "1.27 MiB/min". */
+static char *slope_label(double bytes_per_s, double span_s)
+{
+    static const struct {
+        double longest_s, seconds;
+        const char *name;
+    } units[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {INFINITY, 86400, "d"}};
+    char bytes[MW_FORMAT_SIZE];
+    size_t unit = 0;
+    char *label;
+
+    while (span_s > units[unit].longest_s)
+        unit++;
+    return asprintf(&label, "slope %s/%s",
+                    mw_format_bytes(bytes, llround(bytes_per_s * units[unit].seconds)),
+                    units[unit].name) < 0
+               ? NULL
+               : label;
+}
+
+static int add_trend(struct chart *chart, const struct trace *trace, struct mw_error *error)
+{
+    double from_s = fmax(trace->trend.origin_s, (double)trace->from_us / 1e6);
+    double to_s = (double)(trace->end_us < trace->to_us ? trace->end_us : trace->to_us) / 1e6;
+    double at_origin, slope;
+    struct mw_plot_point *points;
+
+    if (!mw_trend_line(&trace->trend, &at_origin, &slope))
+        return 0;
+    points = calloc(2, sizeof *points);
+    for (size_t i = 0; points && i < 2; i++) {
+        double t_s = i == 0 ? from_s : to_s;
+        double value = at_origin + slope * (t_s - trace->trend.origin_s);
+
+        points[i] = (struct mw_plot_point){t_s, value, value, value};
+    }
+    return add_curve(chart, slope_label(slope, to_s - from_s), MW_CURVE_TREND, points, 2, error);
+}
+
+static struct mw_plot_point *copy_points(const struct mw_envelope_point *points, size_t count)
+{
+    struct mw_plot_point *copy = calloc(count ? count : 1, sizeof *copy);
+
+    for (size_t i = 0; copy && i < count; i++)
+        copy[i] = (struct mw_plot_point){(double)points[i].t_us / 1e6, points[i].low,
+                                         points[i].value, points[i].high};
+    return copy;
+}
+
+/* What is being drawn of one recording. */
+struct source {
+    struct recording *recording;
+    const struct chart_options *options;
+    int64_t to_us; /* end of the window, inside the recording */
+    struct mw_hole *holes;
+    size_t hole_count;
+};
+
+/*
+ * Reads one series into a curve, where there is anything in the window. trace->any says so
+ * afterwards, and trace has what is needed for a peak and a trend. Takes the label over.
+ */
+static int trace_series(struct chart *chart, const struct source *source, int64_t process,
+                        enum mw_metric metric, int64_t end_us, char *label, enum mw_curve_kind kind,
+                        struct trace *ret_trace, struct mw_error *error)
+{
+    const struct chart_options *options = source->options;
+    const struct mw_envelope_point *points;
+    size_t count;
+    int code;
+
+    *ret_trace = (struct trace){
+        .from_us = options->from_us,
+        .to_us = source->to_us,
+        .end_us = end_us,
+        .envelope = mw_envelope_new(options->from_us, source->to_us, options->columns,
+                                    source->holes, source->hole_count),
+    };
+    if (!ret_trace->envelope) {
+        free(label);
+        return out_of_memory(error);
+    }
+    code = mw_reader_samples(source->recording->reader, source->recording->run->id, process, metric,
+                             options->from_us, source->to_us, add_sample, ret_trace, error);
+    if (code == 0 && ret_trace->any && end_us > options->from_us) {
+        hold_until(ret_trace, end_us);
+        code = mw_envelope_finish(ret_trace->envelope, end_us, &points, &count);
+        code = code < 0 ? code
+                        : add_curve(chart, label, kind, copy_points(points, count), count, error);
+    } else {
+        ret_trace->any = false;
+        free(label);
+    }
+    mw_envelope_free(ret_trace->envelope);
+    ret_trace->envelope = NULL;
+    return code;
+}
+
+static int64_t process_end(const struct recording *recording, const struct mw_process *process)
+{
+    return process->end_us < 0 ? recording->run->duration_us : process->end_us;
+}
+
+static int compare_peaks(const void *a, const void *b)
+{
+    const struct mw_process *first = *(const struct mw_process *const *)a;
+    const struct mw_process *second = *(const struct mw_process *const *)b;
+    int64_t first_bytes = first->peak.known ? first->peak.bytes : -1;
+    int64_t second_bytes = second->peak.known ? second->peak.bytes : -1;
+
+    return (first_bytes < second_bytes) - (first_bytes > second_bytes);
+}
+
+/* Traces the processes with the highest peaks, the highest first. */
+static int trace_processes(struct chart *chart, const struct source *source,
+                           struct trace *ret_first, struct mw_error *error)
+{
+    struct recording *recording = source->recording;
+    mw_auto_free const struct mw_process **order =
+        calloc(recording->process_count + 1, sizeof *order);
+    int code = 0;
+
+    if (!order)
+        return out_of_memory(error);
+    for (size_t i = 0; i < recording->process_count; i++)
+        order[i] = &recording->processes[i];
+    qsort(order, recording->process_count, sizeof *order, compare_peaks);
+    for (size_t i = 0; code == 0 && i < recording->process_count && i < MOST_PROCESSES; i++) {
+        struct trace trace;
+
+        code = trace_series(chart, source, order[i]->id, source->options->metric,
+                            process_end(recording, order[i]), process_label(order[i]),
+                            MW_CURVE_PROCESS, &trace, error);
+        if (code == 0 && trace.any && !ret_first->any)
+            *ret_first = trace;
+    }
+    return code;
+}
+
+static bool has_tree(const struct recording *recording)
+{
+    return recording->run->children == MW_CHILDREN_SUM ||
+           (recording->run->children == MW_CHILDREN_EACH && recording->process_count > 1);
+}
+
+/* One recording: its total, its processes, and the proportional memory where that was read. */
+static int trace_recording(struct chart *chart, const struct source *source, struct mw_error *error)
+{
+    const struct chart_options *options = source->options;
+    struct recording *recording = source->recording;
+    struct trace main = {0}, pss;
+    int code = 0;
+
+    if (options->curves != CHART_PROCESSES && has_tree(recording)) {
+        code = trace_series(chart, source, MW_PROCESS_TREE, options->metric,
+                            recording->run->duration_us, strdup("all processes"), MW_CURVE_TREE,
+                            &main, error);
+        if (code == 0 && options->metric == MW_METRIC_RSS)
+            code = trace_series(chart, source, MW_PROCESS_TREE, MW_METRIC_PSS,
+                                recording->run->duration_us, strdup("all, shared pages once (PSS)"),
+                                MW_CURVE_PSS, &pss, error);
+    }
+    if (code == 0 && (options->curves != CHART_TOTAL || !has_tree(recording)))
+        code = trace_processes(chart, source, &main, error);
+    if (code == 0 && main.any && (code = add_peak(chart, &main, error)) == 0 && options->slope)
+        code = add_trend(chart, &main, error);
+    return code;
+}
+
+/* One of several recordings that are laid over each other: its total alone, named by its file. */
+static int trace_overlay(struct chart *chart, const struct source *source, struct mw_error *error)
+{
+    struct recording *recording = source->recording;
+    bool none = recording->run->children == MW_CHILDREN_NONE;
+    mw_auto_free char *command = recording_command(recording);
+    mw_auto_free char *short_command = command ? mw_text_shorten(command, 30) : NULL;
+    struct trace trace;
+    char *label;
+    int code;
+
+    if (!short_command || asprintf(&label, "%s: %s", recording->path, short_command) < 0)
+        return out_of_memory(error);
+    code = trace_series(chart, source,
+                        none && recording->process_count ? recording->processes[0].id
+                                                         : MW_PROCESS_TREE,
+                        source->options->metric, recording->run->duration_us, label,
+                        MW_CURVE_PROCESS, &trace, error);
+    if (code == 0 && trace.any && (code = add_peak(chart, &trace, error)) == 0 &&
+        source->options->slope)
+        code = add_trend(chart, &trace, error);
+    return code;
+}
+
+/* What was left out when it was recorded cannot be drawn: better said than shown as nothing. */
+static int check_recorded(const struct recording *recording, const struct chart_options *options,
+                          struct mw_error *error)
+{
+    const struct mw_run *run = recording->run;
+
+    if (options->curves == CHART_PROCESSES && run->children == MW_CHILDREN_SUM)
+        return mw_error_set(error, -ENODATA,
+                            "%s has no series for single processes: it was recorded with "
+                            "--children sum",
+                            recording->path);
+    if (options->curves == CHART_TOTAL && run->children == MW_CHILDREN_NONE)
+        return mw_error_set(error, -ENODATA,
+                            "%s has no total: it was recorded with --children none",
+                            recording->path);
+    if (!run->peak.known)
+        return mw_error_set(error, -ENODATA, "%s holds no sample: nothing to draw",
+                            recording->path);
+    if (options->from_us >= run->duration_us)
+        return mw_error_set(error, -ENODATA, "the window begins after the end of %s at %.6g s",
+                            recording->path, (double)run->duration_us / 1e6);
+    return 0;
+}
+
+/* The gaps that are wide enough to be seen interrupt the curves, and are shaded. */
+static int load_gaps(struct chart *chart, struct source *source, struct mw_error *error)
+{
+    mw_auto_free struct mw_gap *gaps = NULL;
+    size_t count, shaded = chart->plot.gap_count;
+    int64_t column_us;
+    struct mw_plot_gap *grown;
+    int code =
+        mw_reader_gaps(source->recording->reader, source->recording->run->id, &gaps, &count, error);
+
+    if (code < 0)
+        return code;
+    column_us = (source->to_us - source->options->from_us) / source->options->columns;
+    source->holes = calloc(count + 1, sizeof *source->holes);
+    grown = reallocarray(chart->gaps, shaded + count + 1, sizeof *grown);
+    chart->gaps = grown ? grown : chart->gaps;
+    if (!source->holes || !grown)
+        return out_of_memory(error);
+    for (size_t i = 0; i < count; i++) {
+        if (gaps[i].to_us - gaps[i].from_us <= column_us || gaps[i].to_us < gaps[i].from_us)
+            continue;
+        source->holes[source->hole_count++] = (struct mw_hole){gaps[i].from_us, gaps[i].to_us};
+        chart->gaps[shaded++] =
+            (struct mw_plot_gap){(double)gaps[i].from_us / 1e6, (double)gaps[i].to_us / 1e6};
+    }
+    chart->plot.gap_count = shaded;
+    return 0;
+}
+
+static int add_recording(struct chart *chart, struct recording *recording, bool overlay,
+                         const struct chart_options *options, struct mw_error *error)
+{
+    struct source source = {.recording = recording, .options = options};
+    size_t before = chart->plot.curve_count;
+    int code = check_recorded(recording, options, error);
+
+    if (code < 0)
+        return code;
+    source.to_us = clamp(options->to_us, 0, recording->run->duration_us);
+    chart->plot.to_s = fmax(chart->plot.to_s, (double)source.to_us / 1e6);
+    if ((code = load_gaps(chart, &source, error)) == 0)
+        code =
+            overlay ? trace_overlay(chart, &source, error) : trace_recording(chart, &source, error);
+    free(source.holes);
+    if (code == 0 && chart->plot.curve_count == before)
+        code = mw_error_set(error, -ENODATA, "%s of %s was not recorded",
+                            mw_metric_label(options->metric), recording->path);
+    return code;
+}
+
+static int word_title(struct chart *chart, const struct recording *recordings, size_t count,
+                      const struct chart_options *options, struct mw_error *error)
+{
+    const struct mw_run *run = recordings->run;
+    char date[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE], missed[MW_FORMAT_SIZE];
+    char rest[64] = "", left_out[64] = "";
+
+    if (options->title)
+        chart->title = strdup(options->title);
+    else if (count > 1)
+        chart->title = strdup("memory of several recordings");
+    else
+        chart->title = recording_command(recordings);
+    if (run->ticks.missed > 0)
+        snprintf(rest, sizeof rest, ", %s of %" PRIu64 " ticks missed",
+                 mw_format_count(missed, (int64_t)run->ticks.missed), run->ticks.due);
+    if (count == 1 && recordings->process_count > MOST_PROCESSES &&
+        options->curves != CHART_TOTAL && run->children == MW_CHILDREN_EACH)
+        snprintf(left_out, sizeof left_out, "; the %d largest of %zu processes", MOST_PROCESSES,
+                 recordings->process_count);
+    if (count == 1 &&
+        asprintf(&chart->subtitle, "%s, sampled every %s%s%s",
+                 mw_format_date(date, run->started_ns),
+                 mw_format_duration(interval, run->interval_us * 1000), rest, left_out) < 0)
+        chart->subtitle = NULL;
+    return chart->title && (count > 1 || chart->subtitle) ? 0 : out_of_memory(error);
+}
+
+int chart_new(struct chart **ret_chart, struct recording *recordings, size_t count,
+              const struct chart_options *options, struct mw_error *error)
+{
+    struct chart *chart = calloc(1, sizeof *chart);
+    int code;
+
+    if (!chart)
+        return out_of_memory(error);
+    code = word_title(chart, recordings, count, options, error);
+    for (size_t i = 0; code == 0 && i < count; i++)
+        code = add_recording(chart, &recordings[i], count > 1, options, error);
+    if (code < 0) {
+        chart_free(chart);
+        return code;
+    }
+    chart->plot.title = chart->title;
+    chart->plot.subtitle = chart->subtitle;
+    chart->plot.from_s = (double)options->from_us / 1e6;
+    chart->plot.y_label = mw_metric_label(options->metric);
+    chart->plot.curves = chart->curves;
+    chart->plot.peaks = chart->peaks;
+    chart->plot.gaps = chart->gaps;
+    *ret_chart = chart;
+    return 0;
+}
+
+const struct mw_plot *chart_plot(const struct chart *chart)
+{
+    return &chart->plot;
+}
+
+void chart_free(struct chart *chart)
+{
+    if (!chart)
+        return;
+    for (size_t i = 0; i < chart->plot.curve_count; i++) {
+        free((void *)(uintptr_t)chart->curves[i].label);
+        free((void *)(uintptr_t)chart->curves[i].points);
+    }
+    for (size_t i = 0; i < chart->plot.peak_count; i++)
+        free((void *)(uintptr_t)chart->peaks[i].label);
+    free(chart->curves);
+    free(chart->peaks);
+    free(chart->gaps);
+    free(chart->title);
+    free(chart->subtitle);
+    free(chart);
+}

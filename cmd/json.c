@@ -1,0 +1,111 @@
+#include "cmd/json.h"
+
+#include "cmd/command.h"
+#include "util/cleanup.h"
+#include "util/format.h"
+#include "util/text.h"
+
+#include <stdio.h>
+
+json_t *json_text(const char *text)
+{
+    mw_auto_free char *valid = mw_text_utf8(text);
+
+    return valid ? json_string(valid) : NULL;
+}
+
+/* A number that is null where it is negative: "not known" in store/recording.h. */
+static json_t *optional_number(int64_t number)
+{
+    return number < 0 ? json_null() : json_integer(number);
+}
+
+static json_t *seconds(int64_t us)
+{
+    return us < 0 ? json_null() : json_real((double)us / 1e6);
+}
+
+json_t *json_peak(const struct mw_peak *peak)
+{
+    if (!peak->known)
+        return json_null();
+    return json_pack("{s:I, s:o, s:o, s:o, s:s}", "bytes", (json_int_t)peak->bytes, "upper_bytes",
+                     optional_number(peak->upper_bytes), "from_s", seconds(peak->from_us), "to_s",
+                     seconds(peak->to_us), "source",
+                     peak->source == MW_PEAK_KERNEL ? "kernel" : "sampled");
+}
+
+json_t *json_command(const struct mw_process *process)
+{
+    json_t *command = json_array();
+
+    for (size_t i = 0; i < process->argument_count; i++)
+        json_array_append_new(command, json_text(process->arguments[i]));
+    if (process->argument_count == 0 && process->name)
+        json_array_append_new(command, json_text(process->name));
+    return command;
+}
+
+static json_t *process_to_json(const struct mw_process *process)
+{
+    return json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", process->pid, "ppid",
+                     process->ppid, "command", json_command(process), "start_s",
+                     seconds(process->start_us), "end_s", seconds(process->end_us), "exit_status",
+                     optional_number(process->exit_status), "exit_signal",
+                     optional_number(process->exit_signal), "peak", json_peak(&process->peak));
+}
+
+static json_t *recorder_to_json(const struct mw_run *run)
+{
+    const struct mw_recorder_cost *cost = &run->recorder;
+
+    return json_pack("{s:f, s:I, s:o, s:o, s:I, s:I, s:I}", "cpu_s", (double)cost->cpu_us / 1e6,
+                     "max_rss_bytes", (json_int_t)cost->max_rss_bytes, "scheduling",
+                     json_text(run->scheduling ? run->scheduling : ""), "tracking",
+                     json_text(run->tracking ? run->tracking : ""), "lost_events",
+                     (json_int_t)cost->lost_events, "dropped_records",
+                     (json_int_t)cost->dropped_records, "lost_marks", (json_int_t)cost->lost_marks);
+}
+
+json_t *json_run(const struct recording *recording)
+{
+    const struct mw_run *run = recording->run;
+    const struct mw_ticks *ticks = &run->ticks;
+    json_t *processes = json_array();
+    char started[MW_FORMAT_SIZE];
+
+    for (size_t i = 0; i < recording->process_count; i++)
+        json_array_append_new(processes, process_to_json(&recording->processes[i]));
+    return json_pack(
+        "{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o,"
+        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:[]}",
+        "id", (json_int_t)run->id, "command",
+        recording->process_count ? json_command(recording->processes) : json_array(), "cwd",
+        json_text(run->cwd ? run->cwd : ""), "started", mw_format_rfc3339(started, run->started_ns),
+        "duration_s", seconds(run->duration_us), "interval_s", seconds(run->interval_us), "note",
+        run->note ? json_text(run->note) : json_null(), "children", mw_children_name(run->children),
+        "end", mw_outcome_name(run->outcome), "exit_status", optional_number(run->exit_status),
+        "exit_signal", optional_number(run->exit_signal), "ticks_due", (json_int_t)ticks->due,
+        "ticks_taken", (json_int_t)ticks->taken, "ticks_missed", (json_int_t)ticks->missed,
+        "longest_gap_s", seconds(ticks->longest_gap_us), "lateness_us", "p50",
+        optional_number(ticks->lateness_p50_us), "p99", optional_number(ticks->lateness_p99_us),
+        "max", optional_number(ticks->lateness_max_us), "recorder", recorder_to_json(run), "peak",
+        json_peak(&run->peak), "processes", processes, "functions");
+}
+
+int json_print(json_t *value)
+{
+    int code;
+
+    if (!value) {
+        cmd_message("out of memory");
+        return CMD_FAILED;
+    }
+    code = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    json_decref(value);
+    if (code < 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
+        cmd_message("cannot write to standard output");
+        return CMD_FAILED;
+    }
+    return CMD_OK;
+}

@@ -1,0 +1,199 @@
+#include "cmd/command.h"
+#include "util/cleanup.h"
+#include "util/text.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void cmd_message(const char *format, ...)
+{
+    mw_auto_free char *text = NULL;
+    mw_auto_free char *line = NULL;
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0) {
+        text = NULL;
+        return;
+    }
+    line = mw_text_printable(text);
+    fprintf(stderr, "memwatch: %s\n", line ? line : "out of memory");
+}
+
+int cmd_fail(const struct mw_error *error)
+{
+    cmd_message("%s", error->text);
+    return CMD_FAILED;
+}
+
+int cmd_usage(const struct command *command, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    cmd_message("%s (see 'memwatch %s -h')", text, command->name);
+    return command->usage_status;
+}
+
+static size_t option_count(const struct command *command)
+{
+    size_t count = 0;
+
+    while (command->options[count].id)
+        count++;
+    return count;
+}
+
+/* Every character but the ASCII ones takes several bytes: pad by hand. */
+static void print_padded(const char *text, int width)
+{
+    int columns = 0;
+
+    for (const char *at = text; *at; at++)
+        columns += ((unsigned char)*at & 0xC0) != 0x80;
+    printf("%s%*s", text, columns < width ? width - columns : 0, "");
+}
+
+static void print_option(const struct option_spec *option)
+{
+    enum { LEFT = 28 };
+    char left[96];
+    const char *help = option->help;
+
+    snprintf(left, sizeof left, "  %c%c%s --%s%s%s", option->id < 256 ? '-' : ' ',
+             option->id < 256 ? option->id : ' ', option->id < 256 ? "," : " ", option->name,
+             option->argument ? " " : "", option->argument ? option->argument : "");
+    print_padded(left, LEFT);
+    if (strlen(left) >= LEFT)
+        printf("\n%*s", LEFT, "");
+    for (;;) {
+        size_t length = strcspn(help, "\n");
+
+        printf("%.*s\n", (int)length, help);
+        if (!help[length])
+            return;
+        help += length + 1;
+        printf("%*s", LEFT, "");
+    }
+}
+
+static void print_help(const struct command *command)
+{
+    static const struct option_spec help = {'h', "help", NULL, "show this help"};
+
+    printf("usage: memwatch %s [options] %s\n%s\n\n", command->name, command->operands,
+           command->summary);
+    if (command->details)
+        printf("%s\n\n", command->details);
+    printf("options:\n");
+    for (const struct option_spec *option = command->options; option->id; option++)
+        print_option(option);
+    print_option(&help);
+}
+
+struct cmd_line cmd_line(const struct command *command, int argc, char **argv)
+{
+    optind = 0; /* glibc: start anew */
+    opterr = 0;
+    return (struct cmd_line){
+        .command = command, .argc = argc, .argv = argv, .operands = argv + 1, .next = 1};
+}
+
+/* "-1" is a recording, not an option. */
+static bool is_operand(const char *word)
+{
+    if (word[0] != '-' || word[1] == '\0')
+        return true;
+    return isdigit((unsigned char)word[1]) && word[1 + strspn(word + 1, "0123456789")] == '\0';
+}
+
+/* Collects operands up to the next option; returns false when there is none. */
+static bool skip_operands(struct cmd_line *line)
+{
+    for (; line->next < line->argc; line->next++) {
+        char *word = line->argv[line->next];
+
+        if (strcmp(word, "--") == 0) {
+            line->next++;
+            break;
+        }
+        if (!is_operand(word))
+            return true;
+        if (line->command->stops_at_operand)
+            break;
+        line->operands[line->operand_count++] = word;
+    }
+    for (; line->next < line->argc; line->next++)
+        line->operands[line->operand_count++] = line->argv[line->next];
+    return false;
+}
+
+/* getopt's tables for the command's options and -h. */
+static void build_tables(const struct command *command, struct option *long_options,
+                         char *short_options)
+{
+    size_t count = option_count(command);
+
+    *short_options++ = '+';
+    *short_options++ = ':';
+    for (size_t i = 0; i < count; i++) {
+        const struct option_spec *option = &command->options[i];
+
+        long_options[i] = (struct option){
+            option->name, option->argument ? required_argument : no_argument, NULL, option->id};
+        if (option->id < 256) {
+            *short_options++ = (char)option->id;
+            if (option->argument)
+                *short_options++ = ':';
+        }
+    }
+    long_options[count] = (struct option){"help", no_argument, NULL, 'h'};
+    long_options[count + 1] = (struct option){0};
+    *short_options++ = 'h';
+    *short_options = '\0';
+}
+
+int cmd_next(struct cmd_line *line)
+{
+    enum { MOST_OPTIONS = 32 };
+    struct option long_options[MOST_OPTIONS + 2];
+    char short_options[2 * MOST_OPTIONS + 4];
+    int id;
+
+    if (optind > line->next)
+        line->next = optind;
+    /* In the middle of "-ab" getopt has not moved on yet, and the word is an option again. */
+    if (!skip_operands(line))
+        return 0;
+    if (optind != 0 || line->next != 1)
+        optind = line->next;
+    build_tables(line->command, long_options, short_options);
+    id = getopt_long(line->argc, line->argv, short_options, long_options, NULL);
+    line->value = optarg;
+    switch (id) {
+    case 'h':
+        print_help(line->command);
+        exit(CMD_OK);
+    case ':':
+        cmd_usage(line->command, "%s needs an argument", line->argv[optind - 1]);
+        return -1;
+    case '?':
+        if (optopt > 0 && optopt < 256)
+            cmd_usage(line->command, "there is no option -%c", optopt);
+        else
+            cmd_usage(line->command, "there is no option %s", line->argv[optind - 1]);
+        return -1;
+    default:
+        return id;
+    }
+}

@@ -1,0 +1,312 @@
+#include "cmd/chart.h"
+#include "cmd/command.h"
+#include "cmd/recording.h"
+#include "plot/gnuplot.h"
+#include "plot/script.h"
+#include "util/cleanup.h"
+#include "util/parse.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { OPTION_METRIC = 256, OPTION_TOTAL, OPTION_PROCESSES, OPTION_SLOPE, OPTION_SCRIPT };
+
+static const struct option_spec options[] = {
+    {'o', "output", "FILE",
+     "draw into FILE: .png, .svg, .pdf, .txt, or .gp for the gnuplot\nscript"},
+    {'w', "window", "FROM,TO", "show this part alone: 2,5.5 (seconds), 1m, or ,90s"},
+    {'t', "title", "TEXT", "title of the picture (default: the command)"},
+    {OPTION_METRIC, "metric", "NAME", "rss (default), shared or pss"},
+    {OPTION_TOTAL, "total", NULL, "the sum over all processes alone"},
+    {OPTION_PROCESSES, "processes", NULL, "the single processes alone"},
+    {OPTION_SLOPE, "slope", NULL, "a least-squares line, with its value"},
+    {OPTION_SCRIPT, "script", NULL, "print the gnuplot script instead of drawing"},
+    {0},
+};
+
+struct plot_options {
+    struct chart_options chart;
+    const char *output;
+    bool script;
+};
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static int parse_window(const char *text, struct chart_options *chart, struct mw_error *error)
+{
+    int64_t from_ns, to_ns;
+    int code = mw_parse_window(text, &from_ns, &to_ns, error);
+
+    if (code < 0)
+        return code;
+    chart->from_us = from_ns / 1000;
+    chart->to_us = to_ns == INT64_MAX ? INT64_MAX : to_ns / 1000;
+    if (chart->from_us >= chart->to_us)
+        return mw_error_set(error, -EINVAL, "the window '%s' is shorter than a microsecond", text);
+    return 0;
+}
+
+static int choose_curves(struct chart_options *chart, enum chart_curves curves,
+                         struct mw_error *error)
+{
+    if (chart->curves != CHART_ALL && chart->curves != curves)
+        return mw_error_set(error, -EINVAL, "--total and --processes exclude each other");
+    chart->curves = curves;
+    return 0;
+}
+
+static int apply_option(struct plot_options *plot, int id, const char *value,
+                        struct mw_error *error)
+{
+    switch (id) {
+    case 'o':
+        plot->output = value;
+        break;
+    case 'w':
+        return parse_window(value, &plot->chart, error);
+    case 't':
+        plot->chart.title = value;
+        break;
+    case OPTION_METRIC:
+        return mw_metric_parse(value, &plot->chart.metric, error);
+    case OPTION_TOTAL:
+        return choose_curves(&plot->chart, CHART_TOTAL, error);
+    case OPTION_PROCESSES:
+        return choose_curves(&plot->chart, CHART_PROCESSES, error);
+    case OPTION_SLOPE:
+        plot->chart.slope = true;
+        break;
+    case OPTION_SCRIPT:
+        plot->script = true;
+        break;
+    }
+    return 0;
+}
+
+/* --- where to --------------------------------------------------------------------------------- */
+
+/* A kind of file, by its extension. A new format is a row here and one in plot/script. */
+static const struct {
+    const char *extension;
+    enum mw_plot_format format;
+    bool script; /* the file is the script itself */
+} formats[] = {
+    {".png", MW_PLOT_PNG, false},  {".svg", MW_PLOT_SVG, false}, {".pdf", MW_PLOT_PDF, false},
+    {".txt", MW_PLOT_TEXT, false}, {".gp", MW_PLOT_PNG, true},
+};
+
+static int find_format(const char *path, struct mw_plot_canvas *ret_canvas, bool *ret_script)
+{
+    const char *extension = strrchr(path, '.');
+
+    for (size_t i = 0; extension && i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(extension, formats[i].extension) == 0) {
+            ret_canvas->format = formats[i].format;
+            *ret_script = formats[i].script;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static bool has_display(void)
+{
+    const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+
+    return (x11 && *x11) || (wayland && *wayland);
+}
+
+/* The whole terminal, less the line for the prompt. */
+static struct mw_plot_canvas terminal_canvas(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    struct winsize size;
+    struct mw_plot_canvas canvas = {.format =
+                                        no_color && *no_color ? MW_PLOT_TEXT : MW_PLOT_TERMINAL,
+                                    .width = 80,
+                                    .height = 23};
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 1) {
+        canvas.width = size.ws_col;
+        canvas.height = size.ws_row - 1;
+    }
+    return canvas;
+}
+
+/* The name of a file with another extension, in the same folder. */
+static char *beside(const char *path, const char *extension)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    size_t stem = dot && dot > (slash ? slash + 1 : path) ? (size_t)(dot - path) : strlen(path);
+    char *result;
+
+    return asprintf(&result, "%.*s%s", (int)stem, path, extension) < 0 ? NULL : result;
+}
+
+static int draw_file(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                     const char *path, bool tell)
+{
+    struct mw_error error;
+
+    if (mw_gnuplot_draw(plot, canvas, path, &error) < 0)
+        return cmd_fail(&error);
+    if (tell)
+        cmd_message("drawn into %s", path);
+    return CMD_OK;
+}
+
+/* The script that draws into output. */
+static int write_script(FILE *out, const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                        const char *output)
+{
+    struct mw_error error;
+
+    if (mw_plot_script(out, plot, canvas, output, &error) < 0)
+        return cmd_fail(&error);
+    if (fflush(out) != 0) {
+        cmd_message("cannot write the script: %s", strerrordesc_np(errno));
+        return CMD_FAILED;
+    }
+    return CMD_OK;
+}
+
+static int write_script_file(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                             const char *path)
+{
+    mw_auto_free char *picture = beside(path, ".png");
+    mw_auto_file FILE *out = fopen(path, "we");
+
+    if (!out) {
+        cmd_message("cannot write %s: %s", path, strerrordesc_np(errno));
+        return CMD_FAILED;
+    }
+    return write_script(out, plot, canvas, picture);
+}
+
+/* Without -o: a window where there is a display, else the terminal, else a PNG beside the file. */
+static int show_somewhere(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                          const char *recording_path)
+{
+    mw_auto_free char *picture = beside(recording_path, ".png");
+    struct mw_plot_canvas png = {.format = MW_PLOT_PNG};
+    struct mw_error error;
+
+    if (canvas->format == MW_PLOT_WINDOW) {
+        if (mw_gnuplot_show(plot, canvas, &error) == 0) {
+            cmd_message("drawn in a window");
+            return CMD_OK;
+        }
+        cmd_message("no window: %s", error.text);
+    }
+    if (isatty(STDOUT_FILENO)) {
+        struct mw_plot_canvas terminal = terminal_canvas();
+        int status = draw_file(plot, &terminal, NULL, false);
+
+        if (status == CMD_OK)
+            cmd_message("drawn in the terminal; -o mem.png or mem.svg draws into a file");
+        return status;
+    }
+    return draw_file(plot, &png, picture, true);
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static struct mw_plot_canvas default_canvas(const struct plot_options *plot)
+{
+    if (!plot->script && has_display())
+        return (struct mw_plot_canvas){.format = MW_PLOT_WINDOW};
+    if (!plot->script && isatty(STDOUT_FILENO))
+        return terminal_canvas();
+    return (struct mw_plot_canvas){.format = MW_PLOT_PNG};
+}
+
+static int draw(struct plot_options *plot, struct recording *recordings, size_t count)
+{
+    struct mw_plot_canvas canvas = default_canvas(plot);
+    mw_auto_free char *beside_recording = beside(recordings->path, ".png");
+    bool script_file = false;
+    struct chart *chart;
+    struct mw_error error;
+    int status;
+
+    if (plot->output && find_format(plot->output, &canvas, &script_file) < 0) {
+        cmd_message("cannot tell from the name %s what to draw: it must end in .png, .svg, .pdf, "
+                    ".txt or .gp",
+                    plot->output);
+        return CMD_USAGE;
+    }
+    plot->chart.columns = mw_plot_columns(&canvas);
+    if (chart_new(&chart, recordings, count, &plot->chart, &error) < 0)
+        return cmd_fail(&error);
+    if (plot->script)
+        status = write_script(stdout, chart_plot(chart), &canvas,
+                              plot->output && !script_file ? plot->output : beside_recording);
+    else if (script_file)
+        status = write_script_file(chart_plot(chart), &canvas, plot->output);
+    else if (plot->output)
+        status = draw_file(chart_plot(chart), &canvas, plot->output, false);
+    else
+        status = show_somewhere(chart_plot(chart), &canvas, recordings->path);
+    chart_free(chart);
+    return status;
+}
+
+static int plot_recordings(struct plot_options *plot, char **operands, int operand_count)
+{
+    size_t count = operand_count ? (size_t)operand_count : 1, opened = 0;
+    mw_auto_free struct recording *recordings = calloc(count, sizeof *recordings);
+    struct mw_error error;
+    int status = CMD_OK;
+
+    if (!recordings) {
+        cmd_message("out of memory");
+        return CMD_FAILED;
+    }
+    for (; status == CMD_OK && opened < count; opened++) {
+        if (recording_open(&recordings[opened], operand_count ? operands[opened] : NULL, &error) <
+            0) {
+            status = cmd_fail(&error);
+            break;
+        }
+    }
+    if (status == CMD_OK)
+        status = draw(plot, recordings, count);
+    for (size_t i = 0; i < opened; i++)
+        recording_close(&recordings[i]);
+    return status;
+}
+
+static int plot(const struct command *command, int argc, char **argv)
+{
+    struct plot_options plot = {.chart = {.to_us = INT64_MAX, .metric = MW_METRIC_RSS}};
+    struct cmd_line line = cmd_line(command, argc, argv);
+    struct mw_error error;
+    int id;
+
+    while ((id = cmd_next(&line)) > 0) {
+        if (apply_option(&plot, id, line.value, &error) < 0)
+            return cmd_usage(command, "%s", error.text);
+    }
+    if (id < 0)
+        return command->usage_status;
+    return plot_recordings(&plot, line.operands, line.operand_count);
+}
+
+const struct command plot_command = {
+    .name = "plot",
+    .operands = "[FILE[:RUN]|INDEX…]",
+    .summary = "draw memory over time",
+    .details =
+        "Without an operand the newest recording of this folder; several are laid over each other\n"
+        "from the start of each. Without -o the picture opens in a window where there is a "
+        "display,\n"
+        "else it is drawn in the terminal, else into a PNG file beside the recording.",
+    .options = options,
+    .usage_status = CMD_USAGE,
+    .run = plot,
+};

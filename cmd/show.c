@@ -1,0 +1,114 @@
+#include "cmd/command.h"
+#include "cmd/json.h"
+#include "cmd/recording.h"
+#include "cmd/summary.h"
+#include "util/cleanup.h"
+#include "util/format.h"
+#include "util/text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { OPTION_JSON = 256 };
+
+static const struct option_spec options[] = {
+    {OPTION_JSON, "json", NULL, "print JSON: all runs of the file"},
+    {0},
+};
+
+static void print_end(const struct mw_process *process)
+{
+    char at[MW_FORMAT_SIZE];
+    const char *signal_name;
+
+    printf("  %10s", process->end_us < 0 ? "-" : mw_format_duration(at, process->end_us * 1000));
+    if (process->exit_signal >= 0) {
+        signal_name = sigabbrev_np(process->exit_signal);
+        printf("  SIG%-4s", signal_name ? signal_name : "?");
+    } else if (process->exit_status >= 0) {
+        printf("  %-7d", process->exit_status);
+    } else {
+        printf("  %-7s", "-");
+    }
+}
+
+static void print_process(const struct mw_process *process)
+{
+    char start[MW_FORMAT_SIZE], peak[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
+    mw_auto_free char *command =
+        process->argument_count
+            ? mw_text_command((const char *const *)process->arguments, process->argument_count)
+            : mw_text_printable(process->name ? process->name : "?");
+    mw_auto_free char *short_command = command ? mw_text_shorten(command, 50) : NULL;
+
+    printf("  %7d  %7d  %10s", process->pid, process->ppid,
+           mw_format_duration(start, process->start_us * 1000));
+    print_end(process);
+    printf("  %9s  %10s  %s\n",
+           process->peak.known ? mw_format_bytes(peak, process->peak.bytes) : "-",
+           process->peak.known ? mw_format_duration(at, process->peak.from_us * 1000) : "-",
+           short_command ? short_command : "?");
+}
+
+static int print_as_text(struct recording *recording)
+{
+    struct mw_error error;
+
+    if (print_summary(stdout, recording, NULL, &error) < 0)
+        return cmd_fail(&error);
+    printf("\n  %7s  %7s  %10s  %10s  %-7s  %9s  %10s  %s\n", "pid", "parent", "start", "end",
+           "status", "peak", "at", "command");
+    for (size_t i = 0; i < recording->process_count; i++)
+        print_process(&recording->processes[i]);
+    return CMD_OK;
+}
+
+static int print_as_json(struct recording *recording)
+{
+    struct mw_error error;
+    struct stat status;
+    json_t *runs = json_array();
+
+    for (size_t i = 0; i < recording->run_count; i++) {
+        if (recording_choose(recording, &recording->runs[i], &error) < 0) {
+            json_decref(runs);
+            return cmd_fail(&error);
+        }
+        json_array_append_new(runs, json_run(recording));
+    }
+    return json_print(json_pack(
+        "{s:o, s:I, s:o}", "file", json_text(recording->path), "file_bytes",
+        (json_int_t)(stat(recording->path, &status) == 0 ? status.st_size : 0), "runs", runs));
+}
+
+static int show(const struct command *command, int argc, char **argv)
+{
+    struct cmd_line line = cmd_line(command, argc, argv);
+    struct recording recording;
+    struct mw_error error;
+    bool json = false;
+    int id, status;
+
+    while ((id = cmd_next(&line)) > 0)
+        json = true;
+    if (id < 0)
+        return command->usage_status;
+    if (line.operand_count > 1)
+        return cmd_usage(command, "'%s' is one word too many", line.operands[1]);
+    if (recording_open(&recording, line.operand_count ? line.operands[0] : NULL, &error) < 0)
+        return cmd_fail(&error);
+    status = json ? print_as_json(&recording) : print_as_text(&recording);
+    recording_close(&recording);
+    return status;
+}
+
+const struct command show_command = {
+    .name = "show",
+    .operands = "[FILE[:RUN]|INDEX]",
+    .summary = "tell what a recording holds: peak, processes, faithfulness",
+    .details = "Without an operand the newest recording of this folder.",
+    .options = options,
+    .usage_status = CMD_USAGE,
+    .run = show,
+};

@@ -1,0 +1,202 @@
+#include "cmd/summary.h"
+
+#include "analysis/envelope.h"
+#include "util/cleanup.h"
+#include "util/format.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { SPARKLINE_COLUMNS = 60 };
+
+static void print_outcome(FILE *out, const struct mw_run *run)
+{
+    char duration[MW_FORMAT_SIZE];
+    const char *signal_name;
+
+    mw_format_duration(duration, run->duration_us * 1000);
+    switch (run->outcome) {
+    case MW_OUTCOME_EXITED:
+        fprintf(out, "exited with %d after %s", run->exit_status, duration);
+        break;
+    case MW_OUTCOME_SIGNALED:
+        signal_name = sigabbrev_np(run->exit_signal);
+        fprintf(out, "ended by SIG%s after %s", signal_name ? signal_name : "?", duration);
+        break;
+    case MW_OUTCOME_DETACHED:
+        fprintf(out, "recorded for %s, then left alone", duration);
+        break;
+    case MW_OUTCOME_RECORDING:
+        fprintf(out, "being recorded, %s so far", duration);
+        break;
+    case MW_OUTCOME_ABORTED:
+        fprintf(out, "aborted: the recorder itself was ended after %s", duration);
+        break;
+    case MW_OUTCOME_IMPORTED:
+        fprintf(out, "imported, %s", duration);
+        break;
+    }
+}
+
+static int print_peak(FILE *out, const struct recording *recording)
+{
+    const struct mw_run *run = recording->run;
+    const struct mw_process *largest = largest_process(recording);
+    mw_auto_free char *label = largest ? process_label(largest) : NULL;
+    char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE];
+
+    if (largest && !label)
+        return -ENOMEM;
+    if (!run->peak.known) {
+        fprintf(out, "  peak       never sampled\n");
+        return 0;
+    }
+    fprintf(out, "  peak       %s at %s", mw_format_bytes(bytes, run->peak.bytes),
+            mw_format_duration(at, run->peak.from_us * 1000));
+    if (run->children == MW_CHILDREN_NONE || recording->process_count == 1)
+        fprintf(out, " in %s", label ? label : "?");
+    else
+        fprintf(out, " in all processes, shared pages counted once a process");
+    fprintf(out, "; sampled every %s\n", mw_format_duration(interval, run->interval_us * 1000));
+    if (largest && run->children == MW_CHILDREN_EACH && recording->process_count > 1)
+        fprintf(out, "             largest: %s, %s\n", label,
+                mw_format_bytes(bytes, largest->peak.bytes));
+    return 0;
+}
+
+static int add_to_envelope(void *context, const struct mw_sample *sample)
+{
+    return mw_envelope_add(context, sample->t_us, sample->bytes);
+}
+
+/* The highest value of each column; NAN where nothing is known. */
+static int column_heights(struct recording *recording, double heights[SPARKLINE_COLUMNS],
+                          struct mw_error *error)
+{
+    const struct mw_run *run = recording->run;
+    int64_t process = run->children == MW_CHILDREN_NONE && recording->process_count
+                          ? recording->processes[0].id
+                          : MW_PROCESS_TREE;
+    int64_t end_us = run->duration_us > 0 ? run->duration_us : 1;
+    struct mw_envelope *envelope = mw_envelope_new(0, end_us, SPARKLINE_COLUMNS, NULL, 0);
+    const struct mw_envelope_point *points;
+    size_t count;
+    double held = NAN;
+    size_t column = 0;
+    int code;
+
+    if (!envelope)
+        return mw_error_errno(error, ENOMEM, "cannot draw");
+    if ((code = mw_reader_samples(recording->reader, run->id, process, MW_METRIC_RSS, 0, end_us,
+                                  add_to_envelope, envelope, error)) == 0)
+        code = mw_envelope_finish(envelope, end_us, &points, &count);
+    for (size_t i = 0; code == 0 && i <= count; i++) {
+        size_t next = i < count
+                          ? (size_t)((double)points[i].t_us / (double)end_us * SPARKLINE_COLUMNS)
+                          : SPARKLINE_COLUMNS - 1;
+
+        if (next >= SPARKLINE_COLUMNS)
+            next = SPARKLINE_COLUMNS - 1;
+        for (; column <= next && column < SPARKLINE_COLUMNS; column++)
+            heights[column] = held;
+        if (i == count)
+            break;
+        held = points[i].value;
+        heights[next] = fmax(heights[next], points[i].high);
+    }
+    mw_envelope_free(envelope);
+    return code;
+}
+
+static int print_sparkline(FILE *out, struct recording *recording, struct mw_error *error)
+{
+    static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    double heights[SPARKLINE_COLUMNS];
+    double peak = (double)recording->run->peak.bytes;
+    int code;
+
+    if (!recording->run->peak.known || peak <= 0)
+        return 0;
+    for (size_t i = 0; i < SPARKLINE_COLUMNS; i++)
+        heights[i] = NAN;
+    if ((code = column_heights(recording, heights, error)) < 0)
+        return code;
+    fputs("  memory     ", out);
+    for (size_t i = 0; i < SPARKLINE_COLUMNS; i++) {
+        double share = heights[i] / peak;
+
+        fputs(isnan(share) ? " " : blocks[share >= 1 ? 7 : (size_t)(share * 8)], out);
+    }
+    fputc('\n', out);
+    return 0;
+}
+
+static void print_ticks(FILE *out, const struct mw_run *run)
+{
+    char taken[MW_FORMAT_SIZE], due[MW_FORMAT_SIZE], late[MW_FORMAT_SIZE], gap[MW_FORMAT_SIZE];
+    const struct mw_ticks *ticks = &run->ticks;
+
+    fprintf(out, "  samples    %s of %s ticks", mw_format_count(taken, (int64_t)ticks->taken),
+            mw_format_count(due, (int64_t)ticks->due));
+    if (ticks->missed > 0)
+        fprintf(out, ", %s missed (longest gap %s)", mw_format_count(due, (int64_t)ticks->missed),
+                mw_format_duration(gap, ticks->longest_gap_us * 1000));
+    if (ticks->lateness_p99_us >= 0)
+        fprintf(out, "; 99 %% at most %s late",
+                mw_format_duration(late, ticks->lateness_p99_us * 1000));
+    if (run->recorder.dropped_records > 0)
+        fprintf(out, "; %s values dropped, the disk was too slow",
+                mw_format_count(due, (int64_t)run->recorder.dropped_records));
+    fputc('\n', out);
+}
+
+static void print_recorder(FILE *out, const struct mw_run *run)
+{
+    char memory[MW_FORMAT_SIZE], cpu[MW_FORMAT_SIZE];
+    double share =
+        run->duration_us > 0 ? 100.0 * (double)run->recorder.cpu_us / (double)run->duration_us : 0;
+
+    fprintf(out, "  recorder   %s of CPU (%.2g %% of a core), %s\n",
+            mw_format_duration(cpu, run->recorder.cpu_us * 1000), share,
+            mw_format_bytes(memory, run->recorder.max_rss_bytes));
+}
+
+int print_summary(FILE *out, struct recording *recording, const char *next, struct mw_error *error)
+{
+    mw_auto_free char *command = recording_command(recording);
+    mw_auto_free char *short_command = command ? mw_text_shorten(command, 60) : NULL;
+    mw_auto_free char *path = mw_text_printable(recording->path);
+    char size[MW_FORMAT_SIZE], count[MW_FORMAT_SIZE];
+    struct stat status;
+    int code;
+
+    if (!short_command || !path)
+        return mw_error_errno(error, ENOMEM, "cannot print");
+    fprintf(out, "%s: ", short_command);
+    print_outcome(out, recording->run);
+    fputc('\n', out);
+    if (recording->run->note) {
+        mw_auto_free char *note = mw_text_shorten(recording->run->note, 65);
+
+        fprintf(out, "  note       %s\n", note ? note : "");
+    }
+    if (print_peak(out, recording) < 0)
+        return mw_error_errno(error, ENOMEM, "cannot print");
+    if ((code = print_sparkline(out, recording, error)) < 0)
+        return code;
+    if (recording->process_count > 1)
+        fprintf(out, "  processes  %s\n",
+                mw_format_count(count, (int64_t)recording->process_count));
+    print_ticks(out, recording->run);
+    print_recorder(out, recording->run);
+    fprintf(out, "  file       %s (%s)\n", path,
+            mw_format_bytes(size, stat(recording->path, &status) == 0 ? status.st_size : 0));
+    if (next)
+        fprintf(out, "  next       %s\n", next);
+    return 0;
+}

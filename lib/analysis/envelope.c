@@ -1,0 +1,229 @@
+#include "analysis/envelope.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+struct mw_envelope {
+    int64_t from_us, to_us;
+    size_t columns;
+    const struct mw_hole *holes;
+    size_t hole_count, next_hole;
+
+    /* The value that holds now, and since when (inside the window). */
+    bool holds;
+    int64_t since_us;
+    double value;
+
+    /* The column that is being filled. */
+    size_t column;
+    double low, high;
+    double weighted_sum, weight_us; /* for the mean */
+    size_t changes;
+    int64_t change_us;   /* of the first change in this column */
+    double before_value; /* what held before it */
+
+    struct mw_envelope_point *points;
+    size_t count, capacity;
+    bool out_of_memory;
+};
+
+struct mw_envelope *mw_envelope_new(int64_t from_us, int64_t to_us, size_t columns,
+                                    const struct mw_hole *holes, size_t hole_count)
+{
+    struct mw_envelope *envelope = calloc(1, sizeof *envelope);
+
+    if (!envelope)
+        return NULL;
+    envelope->from_us = from_us;
+    envelope->to_us = to_us;
+    envelope->columns = columns;
+    envelope->holes = holes;
+    envelope->hole_count = hole_count;
+    return envelope;
+}
+
+void mw_envelope_free(struct mw_envelope *envelope)
+{
+    if (!envelope)
+        return;
+    free(envelope->points);
+    free(envelope);
+}
+
+static double span_us(const struct mw_envelope *envelope)
+{
+    return (double)envelope->to_us - (double)envelope->from_us;
+}
+
+static size_t column_of(const struct mw_envelope *envelope, int64_t t_us)
+{
+    double share = ((double)t_us - (double)envelope->from_us) / fmax(span_us(envelope), 1);
+    double column = floor(share * (double)envelope->columns);
+
+    if (column < 0)
+        return 0;
+    return column >= (double)envelope->columns ? envelope->columns - 1 : (size_t)column;
+}
+
+static int64_t column_start(const struct mw_envelope *envelope, size_t column)
+{
+    return envelope->from_us +
+           (int64_t)(span_us(envelope) * (double)column / (double)envelope->columns);
+}
+
+static void emit(struct mw_envelope *envelope, int64_t t_us, double low, double value, double high)
+{
+    if (envelope->count == envelope->capacity) {
+        size_t capacity = envelope->capacity ? envelope->capacity * 2 : 256;
+        struct mw_envelope_point *grown = reallocarray(envelope->points, capacity, sizeof *grown);
+
+        if (!grown) {
+            envelope->out_of_memory = true;
+            return;
+        }
+        envelope->points = grown;
+        envelope->capacity = capacity;
+    }
+    envelope->points[envelope->count++] = (struct mw_envelope_point){t_us, low, value, high};
+}
+
+static void emit_exact(struct mw_envelope *envelope, int64_t t_us, double value)
+{
+    emit(envelope, t_us, value, value, value);
+}
+
+static void emit_break(struct mw_envelope *envelope, int64_t t_us)
+{
+    emit(envelope, t_us, NAN, NAN, NAN);
+}
+
+static void begin_column(struct mw_envelope *envelope, size_t column)
+{
+    envelope->column = column;
+    envelope->changes = 0;
+    envelope->low = envelope->high = envelope->value;
+    envelope->weighted_sum = envelope->weight_us = 0;
+}
+
+/* Turns the column that is full into points: nothing, one step, or a band. */
+static void end_column(struct mw_envelope *envelope)
+{
+    if (envelope->changes == 1) {
+        emit_exact(envelope, envelope->change_us, envelope->before_value);
+        emit_exact(envelope, envelope->change_us, envelope->value);
+    } else if (envelope->changes > 1) {
+        int64_t start = column_start(envelope, envelope->column);
+        int64_t end = column_start(envelope, envelope->column + 1);
+        double mean = envelope->weight_us > 0 ? envelope->weighted_sum / envelope->weight_us
+                                              : envelope->value;
+
+        emit(envelope, start + (end - start) / 2, envelope->low, mean, envelope->high);
+    }
+}
+
+/* The present value goes on holding until t_us; closes the columns that end before. */
+static void hold_until(struct mw_envelope *envelope, int64_t t_us)
+{
+    size_t target = column_of(envelope, t_us);
+
+    while (envelope->column < target) {
+        /* Columns in which nothing happens are stepped over at once. */
+        size_t next = envelope->changes == 0 ? target : envelope->column + 1;
+        int64_t start_us = column_start(envelope, next);
+
+        envelope->weighted_sum += envelope->value * (double)(start_us - envelope->since_us);
+        envelope->weight_us += (double)(start_us - envelope->since_us);
+        envelope->since_us = start_us;
+        end_column(envelope);
+        begin_column(envelope, next);
+    }
+    envelope->weighted_sum += envelope->value * (double)(t_us - envelope->since_us);
+    envelope->weight_us += (double)(t_us - envelope->since_us);
+    envelope->since_us = t_us;
+}
+
+static bool is_wide(const struct mw_envelope *envelope, const struct mw_hole *hole)
+{
+    return (double)hole->to_us - (double)hole->from_us >=
+           span_us(envelope) / (double)envelope->columns;
+}
+
+/* Lets the value hold until t_us, interrupted by the holes on the way. */
+static void advance(struct mw_envelope *envelope, int64_t t_us)
+{
+    for (; envelope->next_hole < envelope->hole_count; envelope->next_hole++) {
+        const struct mw_hole *hole = &envelope->holes[envelope->next_hole];
+        int64_t resume_us = hole->to_us < t_us ? hole->to_us : t_us;
+
+        if (hole->from_us >= t_us)
+            break;
+        if (!is_wide(envelope, hole) || hole->to_us <= envelope->since_us)
+            continue;
+        if (hole->from_us > envelope->since_us)
+            hold_until(envelope, hole->from_us);
+        end_column(envelope);
+        emit_exact(envelope, envelope->since_us, envelope->value);
+        emit_break(envelope, envelope->since_us);
+        envelope->since_us = resume_us;
+        begin_column(envelope, column_of(envelope, resume_us));
+        emit_exact(envelope, resume_us, envelope->value);
+        if (hole->to_us > t_us)
+            break; /* the rest of it is dealt with at the next sample */
+    }
+    if (t_us > envelope->since_us)
+        hold_until(envelope, t_us);
+}
+
+static void change(struct mw_envelope *envelope, int64_t t_us, double value)
+{
+    if (envelope->changes++ == 0) {
+        envelope->change_us = t_us;
+        envelope->before_value = envelope->value;
+    }
+    envelope->value = value;
+    envelope->low = fmin(envelope->low, value);
+    envelope->high = fmax(envelope->high, value);
+}
+
+/* The first value of the window; one before it, or right at its start, is replaced by the next
+ * such. */
+static void begin(struct mw_envelope *envelope, int64_t t_us, double value)
+{
+    envelope->holds = true;
+    envelope->value = value;
+    envelope->since_us = t_us > envelope->from_us ? t_us : envelope->from_us;
+    envelope->count = 0;
+    emit_exact(envelope, envelope->since_us, value);
+    begin_column(envelope, column_of(envelope, envelope->since_us));
+}
+
+int mw_envelope_add(struct mw_envelope *envelope, int64_t t_us, int64_t bytes)
+{
+    if (t_us > envelope->to_us)
+        return 0;
+    if (!envelope->holds || t_us <= envelope->from_us) {
+        begin(envelope, t_us, (double)bytes);
+    } else {
+        advance(envelope, t_us);
+        change(envelope, t_us, (double)bytes);
+    }
+    return envelope->out_of_memory ? -ENOMEM : 0;
+}
+
+int mw_envelope_finish(struct mw_envelope *envelope, int64_t end_us,
+                       const struct mw_envelope_point **ret_points, size_t *ret_count)
+{
+    int64_t last_us = end_us < envelope->to_us ? end_us : envelope->to_us;
+
+    if (envelope->holds) {
+        advance(envelope, last_us);
+        end_column(envelope);
+        emit_exact(envelope, envelope->since_us, envelope->value);
+        envelope->holds = false;
+    }
+    *ret_points = envelope->points;
+    *ret_count = envelope->count;
+    return envelope->out_of_memory ? -ENOMEM : 0;
+}

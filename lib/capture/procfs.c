@@ -1,0 +1,275 @@
+#include "capture/procfs.h"
+
+#include "util/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A place in a text; every function below moves it forward and stays inside. */
+struct cursor {
+    const char *at, *end;
+};
+
+static bool take(struct cursor *cursor, char expected)
+{
+    if (cursor->at == cursor->end || *cursor->at != expected)
+        return false;
+    cursor->at++;
+    return true;
+}
+
+static bool take_number(struct cursor *cursor, uint64_t *ret_number)
+{
+    const char *start = cursor->at;
+    uint64_t number = 0;
+
+    for (; cursor->at < cursor->end && *cursor->at >= '0' && *cursor->at <= '9'; cursor->at++) {
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(*cursor->at - '0'), &number))
+            return false;
+    }
+    *ret_number = number;
+    return cursor->at > start;
+}
+
+static bool take_pid(struct cursor *cursor, pid_t *ret_pid)
+{
+    uint64_t number;
+
+    if (!take_number(cursor, &number) || number > INT32_MAX)
+        return false;
+    *ret_pid = (pid_t)number;
+    return true;
+}
+
+int mw_procfs_parse_statm(const char *text, size_t length, struct mw_statm *ret_statm)
+{
+    struct cursor cursor = {text, text + length};
+    struct mw_statm statm;
+
+    if (!take_number(&cursor, &statm.size_pages) || !take(&cursor, ' ') ||
+        !take_number(&cursor, &statm.resident_pages) || !take(&cursor, ' ') ||
+        !take_number(&cursor, &statm.shared_pages) || !take(&cursor, ' '))
+        return -EBADMSG;
+    *ret_statm = statm;
+    return 0;
+}
+
+/* Skips fields of any kind, each with the blank behind it. */
+static bool skip_fields(struct cursor *cursor, int count)
+{
+    for (; count > 0; count--) {
+        const char *blank = memchr(cursor->at, ' ', (size_t)(cursor->end - cursor->at));
+
+        if (!blank)
+            return false;
+        cursor->at = blank + 1;
+    }
+    return true;
+}
+
+int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_stat)
+{
+    struct cursor cursor = {text, text + length};
+    /* The name may hold blanks and parentheses itself: it ends at the last one. */
+    const char *close = memrchr(text, ')', length);
+    struct mw_stat stat = {0};
+    size_t name_length;
+
+    if (!close || !take_pid(&cursor, &stat.pid) || !take(&cursor, ' ') || !take(&cursor, '(') ||
+        close < cursor.at)
+        return -EBADMSG;
+    name_length = (size_t)(close - cursor.at);
+    if (name_length >= sizeof stat.name || memchr(cursor.at, '\0', name_length))
+        return -EBADMSG;
+    memcpy(stat.name, cursor.at, name_length);
+    cursor.at = close + 1;
+    if (!take(&cursor, ' ') || cursor.at == cursor.end)
+        return -EBADMSG;
+    stat.state = *cursor.at++;
+    if (!take(&cursor, ' ') || !take_pid(&cursor, &stat.ppid) || !take(&cursor, ' ') ||
+        !skip_fields(&cursor, 17) || !take_number(&cursor, &stat.start_ticks))
+        return -EBADMSG;
+    *ret_stat = stat;
+    return 0;
+}
+
+int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *ret_pid)
+{
+    struct cursor cursor = {text + *offset, text + length};
+    pid_t pid;
+
+    if (cursor.at == cursor.end)
+        return 0;
+    if (!take_pid(&cursor, &pid) || !take(&cursor, ' '))
+        return -EBADMSG;
+    *offset = (size_t)(cursor.at - text);
+    *ret_pid = pid;
+    return 1;
+}
+
+int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib)
+{
+    static const char key[] = "\nPss:";
+    const char *line = memmem(text, length, key, sizeof key - 1);
+    struct cursor cursor = {line, text + length};
+    uint64_t kib;
+
+    if (!line)
+        return -EBADMSG;
+    cursor.at += sizeof key - 1;
+    while (take(&cursor, ' '))
+        ;
+    if (!take_number(&cursor, &kib) || !take(&cursor, ' ') || !take(&cursor, 'k') ||
+        !take(&cursor, 'B'))
+        return -EBADMSG;
+    *ret_kib = kib;
+    return 0;
+}
+
+int mw_procfs_open(pid_t pid, const char *name)
+{
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm)
+{
+    char text[128];
+    ssize_t length = pread(fd, text, sizeof text, 0);
+
+    if (length < 0)
+        return -errno;
+    return mw_procfs_parse_statm(text, (size_t)length, ret_statm);
+}
+
+/* Reads a small file of a process whole; returns its length or a negative errno. */
+static ssize_t read_small(pid_t pid, const char *name, char *buffer, size_t size)
+{
+    mw_auto_fd int fd = mw_procfs_open(pid, name);
+    ssize_t length;
+
+    if (fd < 0)
+        return fd;
+    length = read(fd, buffer, size);
+    return length < 0 ? -errno : length;
+}
+
+int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat)
+{
+    char text[1024];
+    ssize_t length = read_small(pid, "stat", text, sizeof text);
+
+    return length < 0 ? (int)length : mw_procfs_parse_stat(text, (size_t)length, ret_stat);
+}
+
+int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib)
+{
+    char text[2048];
+    ssize_t length = read_small(pid, "smaps_rollup", text, sizeof text);
+
+    return length < 0 ? (int)length : mw_procfs_parse_pss(text, (size_t)length, ret_kib);
+}
+
+/* Reads /proc/PID/cmdline up to a limit, and a terminator behind it. */
+static int read_command_line(pid_t pid, char **ret_bytes, size_t *ret_length)
+{
+    enum { FIRST = 512, LIMIT = 128 * 1024 };
+    mw_auto_fd int fd = mw_procfs_open(pid, "cmdline");
+    mw_auto_free char *bytes = NULL;
+    size_t size = 0, length = 0;
+
+    if (fd < 0)
+        return fd;
+    while (length == size && size < LIMIT) {
+        size_t larger = size ? size * 4 : FIRST;
+        char *grown = realloc(bytes, larger + 1);
+        ssize_t got;
+
+        if (!grown)
+            return -ENOMEM;
+        bytes = grown;
+        got = pread(fd, bytes + size, larger - size, (off_t)size);
+        if (got < 0)
+            return -errno;
+        length = size + (size_t)got;
+        size = larger;
+    }
+    bytes[length] = '\0';
+    *ret_bytes = MW_TAKE(bytes);
+    *ret_length = length;
+    return 0;
+}
+
+/* Points the arguments into the bytes: each ends with NUL, the last may lack it. */
+static int split_arguments(struct mw_image *image, size_t length, bool all_arguments)
+{
+    const char *end = image->bytes + length;
+    size_t count = 0;
+
+    /* A process that has renamed itself leaves a tail of NULs. */
+    while (end > image->bytes && end[-1] == '\0')
+        end--;
+    if (end == image->bytes)
+        return 0;
+    for (const char *at = image->bytes; at <= end; at += strlen(at) + 1)
+        count++;
+    if (!all_arguments)
+        count = 1;
+    image->arguments = calloc(count, sizeof *image->arguments);
+    if (!image->arguments)
+        return -ENOMEM;
+    for (char *at = image->bytes; image->argument_count < count; at += strlen(at) + 1)
+        image->arguments[image->argument_count++] = at;
+    return 0;
+}
+
+int mw_procfs_read_image(pid_t pid, bool all_arguments, struct mw_image **ret_image)
+{
+    struct mw_image *image;
+    struct mw_stat stat;
+    size_t length = 0;
+    int code = mw_procfs_read_stat(pid, &stat);
+
+    if (code < 0)
+        return code;
+    image = calloc(1, sizeof *image);
+    if (!image)
+        return -ENOMEM;
+    memcpy(image->name, stat.name, sizeof image->name);
+    if ((code = read_command_line(pid, &image->bytes, &length)) < 0 ||
+        (code = split_arguments(image, length, all_arguments)) < 0) {
+        mw_image_free(image);
+        return code;
+    }
+    *ret_image = image;
+    return 0;
+}
+
+void mw_image_free(struct mw_image *image)
+{
+    if (!image)
+        return;
+    free(image->arguments);
+    free(image->bytes);
+    free(image);
+}
+
+bool mw_image_equal(const struct mw_image *a, const struct mw_image *b)
+{
+    if (strcmp(a->name, b->name) != 0 || a->argument_count != b->argument_count)
+        return false;
+    for (size_t i = 0; i < a->argument_count; i++) {
+        if (strcmp(a->arguments[i], b->arguments[i]) != 0)
+            return false;
+    }
+    return true;
+}

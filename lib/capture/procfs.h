@@ -1,0 +1,76 @@
+/*
+ * Reading /proc: parsers that are pure functions over the text of a file, and readers for a
+ * process.
+ *
+ * Parsers accept exactly what proc(5) describes, take the text with its length (no terminator is
+ * needed) and return 0, or -EBADMSG for anything else, with the result untouched. They never read
+ * beyond the text.
+ */
+#ifndef MW_CAPTURE_PROCFS_H
+#define MW_CAPTURE_PROCFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The fields of /proc/PID/statm that mean something, in pages. All zero for a zombie. */
+struct mw_statm {
+    uint64_t size_pages;     /* virtual memory */
+    uint64_t resident_pages; /* RSS: anonymous, file and shmem pages */
+    uint64_t shared_pages;   /* of these, file and shmem pages */
+};
+
+int mw_procfs_parse_statm(const char *text, size_t length, struct mw_statm *ret_statm);
+
+/* Some fields of /proc/PID/stat. */
+struct mw_stat {
+    pid_t pid;
+    char name[64]; /* comm: any bytes but NUL; at most 15 for a program, 63 for a kernel thread */
+    char state;    /* 'R', 'S', 'Z' … */
+    pid_t ppid;
+    uint64_t start_ticks; /* start time of the process in clock ticks since boot */
+};
+
+int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_stat);
+
+/*
+ * The next process id of /proc/PID/task/TID/children ("12 345 "), from *offset on, which moves
+ * behind it. Returns 1 with an id, 0 at the end, -EBADMSG for anything else.
+ */
+int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *ret_pid);
+
+/* Pss of /proc/PID/smaps_rollup, in KiB. */
+int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib);
+
+/* Opens /proc/PID/NAME for reading, close-on-exec; returns the descriptor or a negative errno. */
+int mw_procfs_open(pid_t pid, const char *name);
+
+/* Reads statm through a descriptor that stays open: 0, or -ESRCH when the process has been reaped.
+ */
+int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm);
+
+/* 0, or the negative errno of the file. */
+int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat);
+int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib);
+
+/* What a process runs. */
+struct mw_image {
+    char name[64]; /* comm */
+    size_t argument_count;
+    char **arguments; /* as it was started, or as it has renamed itself; cut at 128 KiB */
+    char *bytes;      /* what the arguments point into */
+};
+
+/*
+ * Reads the image of a process, with all its arguments or the first alone. The caller frees it with
+ * mw_image_free. Returns 0 or a negative errno.
+ */
+int mw_procfs_read_image(pid_t pid, bool all_arguments, struct mw_image **ret_image);
+
+/* NULL is fine. */
+void mw_image_free(struct mw_image *image);
+
+bool mw_image_equal(const struct mw_image *a, const struct mw_image *b);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * Which processes belong to the tree: a stream of events, whatever method finds them.
+ *
+ * The sampler asks for events when the tracker's time has come; it tells the tracker when it has
+ * seen a process end. Methods differ in what they can see:
+ *
+ *   children  reads /proc/PID/task/TID/children of every known process, as often as that stays
+ * below one hundredth of a core. A child that lives between two looks is not seen. scan      reads
+ * the whole of /proc through libproc2, where the kernel has no children files. none      looks for
+ * no children.
+ *
+ * A new method is a new row in the table in tracker.c.
+ */
+#ifndef MW_CAPTURE_TRACKER_H
+#define MW_CAPTURE_TRACKER_H
+
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum mw_tracker_event_kind {
+    MW_TRACKER_START, /* a process of the tree that was not known */
+    MW_TRACKER_IMAGE, /* a known process may run another program now */
+};
+
+struct mw_tracker_event {
+    enum mw_tracker_event_kind kind;
+    pid_t pid;
+    pid_t ppid; /* of a start */
+};
+
+struct mw_tracker;
+
+/*
+ * Tracks the tree below root, which is known from the start and gets no START event. With
+ * children false no other process is looked for, but root's image still is.
+ */
+int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, bool children,
+                   struct mw_error *error);
+
+/* NULL is fine. */
+void mw_tracker_free(struct mw_tracker *tracker);
+
+/* "children", "scan" or "none". */
+const char *mw_tracker_name(const struct mw_tracker *tracker);
+
+/* When the tracker wants to be asked again (CLOCK_MONOTONIC). */
+int64_t mw_tracker_due_ns(const struct mw_tracker *tracker);
+
+/* Looks for events, at now_ns or later than due. Then mw_tracker_next gives them one by one. */
+void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns);
+
+/* True with the next event, false when there is none. */
+bool mw_tracker_next(struct mw_tracker *tracker, struct mw_tracker_event *ret_event);
+
+/* The process has ended: its pid may be used again. */
+void mw_tracker_forget(struct mw_tracker *tracker, pid_t pid);
+
+#endif

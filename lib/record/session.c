@@ -1,0 +1,445 @@
+#include "record/session.h"
+
+#include "capture/clock.h"
+#include "capture/procfs.h"
+#include "capture/queue.h"
+#include "capture/sampler.h"
+#include "record/pss.h"
+#include "store/writer.h"
+#include "util/cleanup.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* 32,768 records, 1 MiB: what 16 series produce in two seconds at 1 kHz, while the disk stalls. */
+enum { QUEUE_RECORDS = 32768 };
+static const int64_t commit_pause_ns = 200000000;
+static const int64_t clock_tolerance_ns = 10000000;
+
+struct mw_session {
+    struct mw_writer *writer;
+    struct mw_queue *queue;
+    struct mw_sampler *sampler;
+    struct mw_pss *pss;
+    char *version, *note;
+    int64_t interval_ns;
+    enum mw_children children;
+    bool all_arguments;
+
+    pthread_t sampler_thread, writer_thread;
+    bool armed;                  /* the threads exist */
+    sem_t sampler_ready;         /* the sampler thread has its priority */
+    sem_t sampler_go, writer_go; /* start_ns is set: record, or end at once where it is 0 */
+    const char *scheduling;
+    int64_t start_ns, start_realtime_ns;
+
+    _Atomic int64_t stop_ns;   /* 0: go on */
+    struct mw_session_end end; /* set before stop_ns */
+    int64_t next_commit_ns;
+    int64_t realtime_offset_ns; /* of the last clock row */
+    uint64_t ticks_committed;
+
+    int failure_fd;
+    struct mw_error failure; /* of the writer thread; set before failure_fd becomes readable */
+    atomic_bool failed;
+};
+
+static int64_t to_us(const struct mw_session *session, int64_t t_ns)
+{
+    return (t_ns - session->start_ns) / 1000;
+}
+
+/* --- the writer thread ------------------------------------------------------------------------ */
+
+static int store_record(struct mw_session *session, const struct mw_record *record,
+                        struct mw_error *error)
+{
+    struct mw_writer *writer = session->writer;
+    int64_t t_us = to_us(session, record->t_ns);
+    struct mw_gap gap;
+
+    switch (record->kind) {
+    case MW_RECORD_SAMPLE:
+        return mw_writer_add_sample(writer, record->slot, record->sample.metric, t_us,
+                                    record->sample.kib, error);
+    case MW_RECORD_START:
+        return mw_writer_start_process(writer, record->slot, record->start.pid, record->start.ppid,
+                                       t_us, error);
+    case MW_RECORD_IMAGE:
+        return mw_writer_add_image(writer, record->slot, t_us, record->image->name,
+                                   (const char *const *)record->image->arguments,
+                                   record->image->argument_count, error);
+    case MW_RECORD_END:
+        return mw_writer_end_process(writer, record->slot, t_us, record->end.exit_status,
+                                     record->end.exit_signal, error);
+    case MW_RECORD_GAP:
+        gap = (struct mw_gap){to_us(session, record->gap.from_ns), t_us, record->gap.ticks};
+        return mw_writer_add_gap(writer, &gap, error);
+    }
+    return 0;
+}
+
+static void follow_membership(struct mw_session *session, const struct mw_record *record)
+{
+    if (record->kind == MW_RECORD_START)
+        mw_pss_add(session->pss, record->slot, record->start.pid, record->t_ns);
+    else if (record->kind == MW_RECORD_END)
+        mw_pss_remove(session->pss, record->slot);
+}
+
+static int drain_queue(struct mw_session *session, struct mw_error *error)
+{
+    struct mw_record record;
+    int code = 0;
+
+    while (code == 0 && mw_queue_pop(session->queue, &record)) {
+        code = store_record(session, &record, error);
+        follow_membership(session, &record);
+        if (record.kind == MW_RECORD_IMAGE)
+            mw_image_free(record.image);
+    }
+    return code;
+}
+
+static struct mw_recorder_cost recorder_cost(uint64_t dropped_records)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (struct mw_recorder_cost){
+        .cpu_us = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
+                  usage.ru_utime.tv_usec + usage.ru_stime.tv_usec,
+        .max_rss_bytes = usage.ru_maxrss * INT64_C(1024),
+        .dropped_records = dropped_records,
+    };
+}
+
+static int64_t ns_to_us(int64_t ns)
+{
+    return ns < 0 ? -1 : ns / 1000;
+}
+
+static int store_progress(struct mw_session *session, int64_t now_ns, bool always,
+                          struct mw_error *error)
+{
+    struct mw_sampler_figures figures;
+    struct mw_ticks ticks;
+    struct mw_recorder_cost cost;
+
+    mw_sampler_figures(session->sampler, &figures);
+    /* A recording that ticks once an hour need not touch the disk in between. */
+    if (!always && figures.ticks.taken == session->ticks_committed)
+        return 0;
+    session->ticks_committed = figures.ticks.taken;
+    ticks = (struct mw_ticks){
+        .due = figures.ticks.taken + figures.ticks.missed,
+        .taken = figures.ticks.taken,
+        .missed = figures.ticks.missed,
+        .longest_gap_us = figures.ticks.longest_gap_ns / 1000,
+        .lateness_p50_us = ns_to_us(figures.ticks.lateness_p50_ns),
+        .lateness_p99_us = ns_to_us(figures.ticks.lateness_p99_ns),
+        .lateness_max_us = ns_to_us(figures.ticks.lateness_max_ns),
+    };
+    cost = recorder_cost(figures.dropped_records);
+    return mw_writer_set_progress(session->writer, to_us(session, now_ns), &ticks, &cost, error);
+}
+
+/* Stores a clock row when the clocks have moved apart: somebody set the clock, the machine slept.
+ */
+static int follow_clock(struct mw_session *session, int64_t now_ns, struct mw_error *error)
+{
+    int64_t offset_ns = mw_clock_ns(CLOCK_REALTIME) - mw_now_ns();
+
+    if (llabs(offset_ns - session->realtime_offset_ns) <= clock_tolerance_ns)
+        return 0;
+    session->realtime_offset_ns = offset_ns;
+    return mw_writer_add_clock(session->writer, to_us(session, now_ns), now_ns + offset_ns, error);
+}
+
+static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *error)
+{
+    int code;
+
+    session->next_commit_ns = now_ns + commit_pause_ns;
+    if ((code = follow_clock(session, now_ns, error)) < 0 ||
+        (code = store_progress(session, now_ns, false, error)) < 0)
+        return code;
+    return mw_writer_commit(session->writer, error);
+}
+
+static int store_pss(struct mw_session *session, struct mw_error *error)
+{
+    int64_t kib, t_ns;
+
+    if (!mw_pss_read(session->pss, &kib, &t_ns))
+        return 0;
+    return mw_writer_add_sample(session->writer, MW_SLOT_TREE, MW_METRIC_PSS, to_us(session, t_ns),
+                                kib, error);
+}
+
+/* Waits until the next commit or reading is due, the queue is half full, or the recording stops. */
+static void wait_for_work(struct mw_session *session)
+{
+    int64_t pss_ns = mw_pss_due_ns(session->pss);
+    int64_t due_ns = pss_ns < session->next_commit_ns ? pss_ns : session->next_commit_ns;
+    int64_t pause_ns = due_ns - mw_now_ns();
+    struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
+    struct pollfd queue = {.fd = mw_queue_fd(session->queue), .events = POLLIN};
+    eventfd_t ignored;
+
+    if (pause_ns > 0 && ppoll(&queue, 1, &pause, NULL) > 0)
+        eventfd_read(queue.fd, &ignored);
+}
+
+static int begin_run(struct mw_session *session, struct mw_error *error)
+{
+    mw_auto_free char *cwd = getcwd(NULL, 0);
+    char *tracking = strdup(mw_sampler_tracking(session->sampler));
+    char *scheduling = strdup(session->scheduling);
+    struct mw_run run = {
+        .version = session->version,
+        .started_ns = session->start_realtime_ns,
+        .interval_us = session->interval_ns / 1000,
+        .children = session->children,
+        .cwd = cwd ? cwd : (char[]){"?"},
+        .note = session->note,
+        .scheduling = scheduling,
+        .tracking = tracking,
+    };
+    int code = tracking && scheduling ? mw_writer_begin_run(session->writer, &run, error)
+                                      : mw_error_errno(error, ENOMEM, "cannot record");
+
+    free(tracking);
+    free(scheduling);
+    return code;
+}
+
+static int write_run(struct mw_session *session, struct mw_error *error)
+{
+    int64_t stop_ns;
+    int code;
+
+    if ((code = begin_run(session, error)) < 0)
+        return code;
+    session->realtime_offset_ns = session->start_realtime_ns - session->start_ns;
+    session->next_commit_ns = session->start_ns + commit_pause_ns;
+    while ((stop_ns = atomic_load(&session->stop_ns)) == 0) {
+        int64_t now_ns;
+
+        wait_for_work(session);
+        now_ns = mw_now_ns();
+        if ((code = drain_queue(session, error)) < 0)
+            return code;
+        if (now_ns >= mw_pss_due_ns(session->pss) && (code = store_pss(session, error)) < 0)
+            return code;
+        if (now_ns >= session->next_commit_ns && (code = commit(session, now_ns, error)) < 0)
+            return code;
+    }
+    /* The sampler has ended before stop_ns was set: the queue holds all that there will be. */
+    if ((code = drain_queue(session, error)) < 0 ||
+        (code = store_progress(session, stop_ns, true, error)) < 0)
+        return code;
+    return mw_writer_end_run(session->writer, session->end.outcome, session->end.exit_status,
+                             session->end.exit_signal, error);
+}
+
+static void discard_until_stop(struct mw_session *session)
+{
+    struct mw_record record;
+
+    while (atomic_load(&session->stop_ns) == 0) {
+        wait_for_work(session);
+        session->next_commit_ns = mw_now_ns() + commit_pause_ns;
+        while (mw_queue_pop(session->queue, &record)) {
+            if (record.kind == MW_RECORD_IMAGE)
+                mw_image_free(record.image);
+        }
+    }
+}
+
+static void *run_writer(void *argument)
+{
+    struct mw_session *session = argument;
+
+    sem_wait(&session->writer_go);
+    if (session->start_ns == 0)
+        return NULL;
+    if (write_run(session, &session->failure) < 0) {
+        atomic_store(&session->failed, true);
+        eventfd_write(session->failure_fd, 1);
+        mw_pss_free(session->pss); /* nothing is read any more: its due time would wake us */
+        session->pss = mw_pss_new();
+        discard_until_stop(session);
+    }
+    return NULL;
+}
+
+/* --- the sampler thread ----------------------------------------------------------------------- */
+
+static void *run_sampler(void *argument)
+{
+    struct mw_session *session = argument;
+
+    session->scheduling = mw_sampler_raise_priority();
+    sem_post(&session->sampler_ready);
+    sem_wait(&session->sampler_go);
+    if (session->start_ns != 0)
+        mw_sampler_run(session->sampler, session->start_ns);
+    return NULL;
+}
+
+/* --- the caller's thread ---------------------------------------------------------------------- */
+
+int mw_session_open(struct mw_session **ret_session, const struct mw_session_options *options,
+                    struct mw_error *error)
+{
+    struct mw_session *session = calloc(1, sizeof *session);
+    int code = 0;
+
+    if (!session)
+        return mw_error_errno(error, ENOMEM, "cannot record");
+    sem_init(&session->sampler_ready, 0, 0);
+    sem_init(&session->sampler_go, 0, 0);
+    sem_init(&session->writer_go, 0, 0);
+    session->interval_ns = options->interval_ns;
+    session->children = options->children;
+    session->all_arguments = options->all_arguments;
+    session->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    session->pss = mw_pss_new();
+    session->version = strdup(options->version);
+    session->note = options->note ? strdup(options->note) : NULL;
+    if (session->failure_fd < 0)
+        code = mw_error_errno(error, errno, "eventfd");
+    else if (!session->pss || !session->version || (options->note && !session->note))
+        code = mw_error_errno(error, ENOMEM, "cannot record");
+    else if ((code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
+        code = mw_writer_open(&session->writer, options->path, error);
+    if (code < 0) {
+        mw_session_free(session);
+        return code;
+    }
+    *ret_session = session;
+    return 0;
+}
+
+const char *mw_session_notice(const struct mw_session *session)
+{
+    return mw_writer_notice(session->writer);
+}
+
+/* Every process of the tree takes two or three descriptors; the target keeps its own limit. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *error)
+{
+    struct mw_sampler_options options = {
+        .root = root,
+        .interval_ns = session->interval_ns,
+        .each = session->children == MW_CHILDREN_EACH,
+        .sum = session->children != MW_CHILDREN_NONE,
+        .all_arguments = session->all_arguments,
+    };
+    int code;
+
+    raise_descriptor_limit();
+    if ((code = mw_sampler_new(&session->sampler, &options, session->queue, error)) < 0)
+        return code;
+    code = pthread_create(&session->sampler_thread, NULL, run_sampler, session);
+    if (code != 0)
+        return mw_error_errno(error, code, "cannot start a thread");
+    code = pthread_create(&session->writer_thread, NULL, run_writer, session);
+    if (code != 0) {
+        sem_post(&session->sampler_go);
+        pthread_join(session->sampler_thread, NULL);
+        return mw_error_errno(error, code, "cannot start a thread");
+    }
+    session->armed = true;
+    sem_wait(&session->sampler_ready);
+    return 0;
+}
+
+void mw_session_start(struct mw_session *session)
+{
+    session->start_realtime_ns = mw_clock_ns(CLOCK_REALTIME);
+    session->start_ns = mw_now_ns();
+    sem_post(&session->sampler_go);
+    sem_post(&session->writer_go);
+}
+
+int mw_session_failure_fd(const struct mw_session *session)
+{
+    return session->failure_fd;
+}
+
+void mw_session_failure(struct mw_session *session, struct mw_error *ret_error)
+{
+    /* The load orders this after the writer thread's last word on it. */
+    *ret_error = atomic_load(&session->failed) ? session->failure : (struct mw_error){0};
+}
+
+/* Joins the threads: the sampler first, so that the writer then finds all there is. */
+static void join(struct mw_session *session)
+{
+    int64_t now_ns = mw_now_ns();
+
+    if (session->start_ns == 0)
+        sem_post(&session->sampler_go);
+    mw_sampler_stop(session->sampler, now_ns);
+    pthread_join(session->sampler_thread, NULL);
+    atomic_store(&session->stop_ns, now_ns);
+    if (session->start_ns == 0)
+        sem_post(&session->writer_go);
+    mw_queue_wake(session->queue);
+    pthread_join(session->writer_thread, NULL);
+    session->armed = false;
+}
+
+int mw_session_stop(struct mw_session *session, const struct mw_session_end *end,
+                    struct mw_error *error)
+{
+    session->end = *end;
+    join(session);
+    mw_writer_close(session->writer);
+    session->writer = NULL;
+    if (session->failure.code < 0 && error)
+        *error = session->failure;
+    return session->failure.code;
+}
+
+void mw_session_free(struct mw_session *session)
+{
+    if (!session)
+        return;
+    if (session->armed) {
+        session->end = (struct mw_session_end){MW_OUTCOME_DETACHED, -1, -1};
+        join(session);
+    }
+    mw_writer_close(session->writer);
+    mw_sampler_free(session->sampler);
+    mw_queue_free(session->queue);
+    mw_pss_free(session->pss);
+    sem_destroy(&session->sampler_ready);
+    sem_destroy(&session->sampler_go);
+    sem_destroy(&session->writer_go);
+    if (session->failure_fd >= 0)
+        close(session->failure_fd);
+    free(session->version);
+    free(session->note);
+    free(session);
+}

@@ -1,0 +1,452 @@
+#include "store/reader.h"
+
+#include "store/file.h"
+#include "store/sql.h"
+#include "util/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct mw_reader {
+    sqlite3 *db;
+    char *path;
+    bool recording; /* a recorder had the file when it was opened */
+};
+
+static int open_database(struct mw_reader *reader, struct mw_error *error)
+{
+    int64_t version;
+
+    if (sqlite3_open_v2(reader->path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        return mw_sql_error(reader->db, reader->path, error);
+    sqlite3_extended_result_codes(reader->db, 1);
+    sqlite3_busy_timeout(reader->db, 5000);
+    return mw_sql_check_file(reader->db, reader->path, &version, error);
+}
+
+int mw_reader_open(struct mw_reader **ret_reader, const char *path, struct mw_error *error)
+{
+    struct mw_reader *reader;
+    struct stat status;
+    int code = 0;
+
+    if (stat(path, &status) < 0)
+        return mw_error_errno(error, errno, "cannot open %s", path);
+    if (!S_ISREG(status.st_mode))
+        return mw_error_set(error, -EBADMSG, "%s is no regular file", path);
+    if (status.st_size == 0)
+        return mw_error_set(error, -EBADMSG, "%s is empty: no memwatch file", path);
+    reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return mw_error_errno(error, ENOMEM, "%s", path);
+    reader->path = strdup(path);
+    if (!reader->path) {
+        code = mw_error_errno(error, ENOMEM, "%s", path);
+    } else {
+        /* Before SQLite opens the file: see mw_file_lock. */
+        reader->recording = mw_file_is_recording(path);
+        code = open_database(reader, error);
+    }
+    if (code < 0) {
+        mw_reader_close(reader);
+        return code;
+    }
+    *ret_reader = reader;
+    return 0;
+}
+
+void mw_reader_close(struct mw_reader *reader)
+{
+    if (!reader)
+        return;
+    sqlite3_close(reader->db);
+    free(reader->path);
+    free(reader);
+}
+
+static int prepare(struct mw_reader *reader, const char *sql, sqlite3_stmt **ret_statement,
+                   struct mw_error *error)
+{
+    if (sqlite3_prepare_v2(reader->db, sql, -1, ret_statement, NULL) != SQLITE_OK)
+        return mw_sql_error(reader->db, reader->path, error);
+    return 0;
+}
+
+/* What a step that gave no row means: 0 at the end, else an error. */
+static int end_of_rows(struct mw_reader *reader, int step, struct mw_error *error)
+{
+    return step == SQLITE_DONE ? 0 : mw_sql_error(reader->db, reader->path, error);
+}
+
+/* Makes room for one more element in an array that doubles; NULL when memory ran out. */
+static void *grow(void *array, size_t count, size_t size)
+{
+    if (count & (count - 1)) /* not a power of two: there is room */
+        return array;
+    return reallocarray(array, count ? count * 2 : 1, size);
+}
+
+/* Sums and products of numbers from a file that may be hostile: held at the ends of the range. */
+static int64_t add_us(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? (a < 0 ? INT64_MIN : INT64_MAX) : sum;
+}
+
+static int64_t kib_to_bytes(int64_t kib)
+{
+    int64_t bytes;
+
+    return __builtin_mul_overflow(kib, 1024, &bytes) ? (kib < 0 ? INT64_MIN : INT64_MAX) : bytes;
+}
+
+static char *column_text(sqlite3_stmt *statement, int column)
+{
+    const unsigned char *text = sqlite3_column_text(statement, column);
+
+    return text ? strdup((const char *)text) : NULL;
+}
+
+static int64_t column_optional(sqlite3_stmt *statement, int column)
+{
+    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+        return -1;
+    return sqlite3_column_int64(statement, column);
+}
+
+/* Five columns from `column` on: kib, upper_kib, from_us, to_us, source. */
+static struct mw_peak column_peak(sqlite3_stmt *statement, int column)
+{
+    int64_t upper_kib = column_optional(statement, column + 1);
+    const char *source = (const char *)sqlite3_column_text(statement, column + 4);
+
+    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+        return (struct mw_peak){.known = false};
+    return (struct mw_peak){
+        .known = true,
+        .bytes = kib_to_bytes(sqlite3_column_int64(statement, column)),
+        .upper_bytes = upper_kib < 0 ? -1 : kib_to_bytes(upper_kib),
+        .from_us = sqlite3_column_int64(statement, column + 2),
+        .to_us = sqlite3_column_int64(statement, column + 3),
+        .source = source && strcmp(source, "kernel") == 0 ? MW_PEAK_KERNEL : MW_PEAK_SAMPLED,
+    };
+}
+
+static int64_t last_run(const struct mw_run *runs, size_t count)
+{
+    return count ? runs[count - 1].id : 0;
+}
+
+static struct mw_run column_run(sqlite3_stmt *row)
+{
+    int column = 0;
+    struct mw_run run = {0};
+    const char *outcome, *children;
+    int known;
+
+    run.id = sqlite3_column_int64(row, column++);
+    run.version = column_text(row, column++);
+    run.started_ns = sqlite3_column_int64(row, column++);
+    run.duration_us = sqlite3_column_int64(row, column++);
+    run.interval_us = sqlite3_column_int64(row, column++);
+    children = (const char *)sqlite3_column_text(row, column++);
+    known = children ? mw_children_parse(children) : -1;
+    run.children = known < 0 ? MW_CHILDREN_EACH : (enum mw_children)known;
+    run.cwd = column_text(row, column++);
+    run.note = column_text(row, column++);
+    run.scheduling = column_text(row, column++);
+    run.tracking = column_text(row, column++);
+    outcome = (const char *)sqlite3_column_text(row, column++);
+    known = outcome ? mw_outcome_parse(outcome) : -1;
+    run.outcome = known < 0 ? MW_OUTCOME_RECORDING : (enum mw_outcome)known;
+    run.exit_status = (int)column_optional(row, column++);
+    run.exit_signal = (int)column_optional(row, column++);
+    run.ticks.due = (uint64_t)sqlite3_column_int64(row, column++);
+    run.ticks.taken = (uint64_t)sqlite3_column_int64(row, column++);
+    run.ticks.missed = (uint64_t)sqlite3_column_int64(row, column++);
+    run.ticks.longest_gap_us = sqlite3_column_int64(row, column++);
+    run.ticks.lateness_p50_us = column_optional(row, column++);
+    run.ticks.lateness_p99_us = column_optional(row, column++);
+    run.ticks.lateness_max_us = column_optional(row, column++);
+    run.recorder.cpu_us = sqlite3_column_int64(row, column++);
+    run.recorder.max_rss_bytes = kib_to_bytes(sqlite3_column_int64(row, column++));
+    run.recorder.lost_events = (uint64_t)sqlite3_column_int64(row, column++);
+    run.recorder.dropped_records = (uint64_t)sqlite3_column_int64(row, column++);
+    run.recorder.lost_marks = (uint64_t)sqlite3_column_int64(row, column++);
+    run.peak = column_peak(row, column);
+    return run;
+}
+
+int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *ret_count,
+                   struct mw_error *error)
+{
+    mw_auto_statement sqlite3_stmt *row = NULL;
+    struct mw_run *runs = NULL, *grown;
+    size_t count = 0;
+    int code, step;
+
+    code = prepare(reader,
+                   "SELECT id, version, started_ns, duration_us, interval_us, children, cwd, note,"
+                   " scheduling, tracking, outcome, exit_status, exit_signal, ticks_due,"
+                   " ticks_taken, ticks_missed, longest_gap_us, lateness_p50_us, lateness_p99_us,"
+                   " lateness_max_us, recorder_cpu_us, recorder_rss_kib, lost_events,"
+                   " dropped_records, lost_marks,"
+                   " peak_kib, peak_upper_kib, peak_from_us, peak_to_us, peak_source"
+                   " FROM run ORDER BY id",
+                   &row, error);
+    if (code < 0)
+        return code;
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        grown = grow(runs, count, sizeof *runs);
+        if (!grown) {
+            code = mw_error_errno(error, ENOMEM, "%s", reader->path);
+            goto fail;
+        }
+        runs = grown;
+        runs[count++] = column_run(row);
+    }
+    if ((code = end_of_rows(reader, step, error)) < 0)
+        goto fail;
+    /* Only the newest run can still be recorded; one that says so without a recorder was cut off.
+     */
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].outcome == MW_OUTCOME_RECORDING &&
+            !(reader->recording && runs[i].id == last_run(runs, count)))
+            runs[i].outcome = MW_OUTCOME_ABORTED;
+    }
+    *ret_runs = runs;
+    *ret_count = count;
+    return 0;
+fail:
+    for (size_t i = 0; i < count; i++)
+        mw_run_clear(&runs[i]);
+    free(runs);
+    return code;
+}
+
+/* Reads the arguments of the last image of a process: rows (position, value). */
+static int read_arguments(struct mw_reader *reader, sqlite3_stmt *row, struct mw_process *process,
+                          struct mw_error *error)
+{
+    int step;
+
+    sqlite3_bind_int64(row, 1, process->id);
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        char **grown = grow(process->arguments, process->argument_count, sizeof *grown);
+        char *value = column_text(row, 0);
+
+        if (!grown || !value) {
+            free(value);
+            process->arguments = grown ? grown : process->arguments;
+            sqlite3_reset(row);
+            return mw_error_errno(error, ENOMEM, "%s", reader->path);
+        }
+        process->arguments = grown;
+        process->arguments[process->argument_count++] = value;
+    }
+    sqlite3_reset(row);
+    return end_of_rows(reader, step, error);
+}
+
+static struct mw_process column_process(sqlite3_stmt *row)
+{
+    return (struct mw_process){
+        .id = sqlite3_column_int64(row, 0),
+        .pid = sqlite3_column_int(row, 1),
+        .ppid = sqlite3_column_int(row, 2),
+        .start_us = sqlite3_column_int64(row, 3),
+        .end_us = column_optional(row, 4),
+        .exit_status = (int)column_optional(row, 5),
+        .exit_signal = (int)column_optional(row, 6),
+        .name = column_text(row, 7),
+        .peak = column_peak(row, 8),
+    };
+}
+
+int mw_reader_processes(struct mw_reader *reader, int64_t run, struct mw_process **ret_processes,
+                        size_t *ret_count, struct mw_error *error)
+{
+    mw_auto_statement sqlite3_stmt *row = NULL;
+    mw_auto_statement sqlite3_stmt *argument = NULL;
+    struct mw_process *processes = NULL, *grown;
+    size_t count = 0;
+    int code, step;
+
+    if ((code = prepare(reader,
+                        "SELECT id, pid, ppid, start_us, end_us, exit_status, exit_signal,"
+                        " (SELECT name FROM image WHERE image.process = process.id"
+                        "  ORDER BY since_us DESC, id DESC LIMIT 1),"
+                        " peak_kib, peak_upper_kib, peak_from_us, peak_to_us, peak_source"
+                        " FROM process WHERE run = ?1 ORDER BY id",
+                        &row, error)) < 0 ||
+        (code = prepare(reader,
+                        "SELECT value FROM argument WHERE image ="
+                        " (SELECT id FROM image WHERE image.process = ?1"
+                        "  ORDER BY since_us DESC, id DESC LIMIT 1)"
+                        " ORDER BY position",
+                        &argument, error)) < 0)
+        return code;
+    sqlite3_bind_int64(row, 1, run);
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        grown = grow(processes, count, sizeof *processes);
+        if (!grown) {
+            code = mw_error_errno(error, ENOMEM, "%s", reader->path);
+            goto fail;
+        }
+        processes = grown;
+        processes[count++] = column_process(row);
+        if ((code = read_arguments(reader, argument, &processes[count - 1], error)) < 0)
+            goto fail;
+    }
+    if ((code = end_of_rows(reader, step, error)) < 0)
+        goto fail;
+    *ret_processes = processes;
+    *ret_count = count;
+    return 0;
+fail:
+    for (size_t i = 0; i < count; i++)
+        mw_process_clear(&processes[i]);
+    free(processes);
+    return code;
+}
+
+int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_gaps,
+                   size_t *ret_count, struct mw_error *error)
+{
+    mw_auto_statement sqlite3_stmt *row = NULL;
+    mw_auto_free struct mw_gap *gaps = NULL;
+    size_t count = 0;
+    int code, step;
+
+    code = prepare(reader, "SELECT from_us, to_us, ticks FROM gap WHERE run = ?1 ORDER BY from_us",
+                   &row, error);
+    if (code < 0)
+        return code;
+    sqlite3_bind_int64(row, 1, run);
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        struct mw_gap *grown = grow(gaps, count, sizeof *gaps);
+
+        if (!grown)
+            return mw_error_errno(error, ENOMEM, "%s", reader->path);
+        gaps = grown;
+        gaps[count++] = (struct mw_gap){
+            .from_us = sqlite3_column_int64(row, 0),
+            .to_us = sqlite3_column_int64(row, 1),
+            .ticks = (uint64_t)sqlite3_column_int64(row, 2),
+        };
+    }
+    if ((code = end_of_rows(reader, step, error)) < 0)
+        return code;
+    *ret_gaps = MW_TAKE(gaps);
+    *ret_count = count;
+    return 0;
+}
+
+/* One row of the table series that a reading goes through. */
+struct stretch {
+    int64_t series;
+    int64_t since_us;
+    int64_t until_us; /* where the next one begins */
+};
+
+/*
+ * Collects the stretches of a series in the order of time. For the tree, its first process comes
+ * first, up to where the tree's own series begins.
+ */
+static int find_stretches(struct mw_reader *reader, int64_t run, int64_t process,
+                          enum mw_metric metric, struct stretch **ret_stretches, size_t *ret_count,
+                          struct mw_error *error)
+{
+    mw_auto_statement sqlite3_stmt *row = NULL;
+    mw_auto_free struct stretch *stretches = NULL;
+    size_t count = 0;
+    int code, step;
+
+    code = prepare(
+        reader,
+        "WITH mine AS (SELECT id, since_us, process FROM series WHERE run = ?1 AND metric = ?2),"
+        " began AS (SELECT coalesce(min(since_us), 0x7FFFFFFFFFFFFFFF) AS us"
+        "           FROM mine WHERE process IS NULL)"
+        "SELECT id, since_us FROM mine, began WHERE since_us >= 0 AND (process IS ?3"
+        " OR (?3 IS NULL AND since_us < began.us"
+        "     AND process = (SELECT min(id) FROM process WHERE process.run = ?1)))"
+        " ORDER BY since_us, id",
+        &row, error);
+    if (code < 0)
+        return code;
+    sqlite3_bind_int64(row, 1, run);
+    sqlite3_bind_text(row, 2, mw_metric_name(metric), -1, SQLITE_STATIC);
+    if (process != MW_PROCESS_TREE)
+        sqlite3_bind_int64(row, 3, process);
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        struct stretch *grown = grow(stretches, count, sizeof *stretches);
+
+        if (!grown)
+            return mw_error_errno(error, ENOMEM, "%s", reader->path);
+        stretches = grown;
+        stretches[count] = (struct stretch){.series = sqlite3_column_int64(row, 0),
+                                            .since_us = sqlite3_column_int64(row, 1),
+                                            .until_us = INT64_MAX};
+        if (count > 0)
+            stretches[count - 1].until_us = stretches[count].since_us;
+        count++;
+    }
+    if ((code = end_of_rows(reader, step, error)) < 0)
+        return code;
+    *ret_stretches = MW_TAKE(stretches);
+    *ret_count = count;
+    return 0;
+}
+
+/* Gives one stretch's samples that lie in the window, and the one that holds where it begins. */
+static int give_stretch(struct mw_reader *reader, sqlite3_stmt *row, const struct stretch *stretch,
+                        int64_t from_us, int64_t to_us, mw_sample_fn *give, void *context,
+                        struct mw_error *error)
+{
+    int64_t last_us = to_us < stretch->until_us ? to_us : stretch->until_us - 1;
+    int code = 0, step;
+
+    if (stretch->until_us <= from_us || stretch->since_us > to_us)
+        return 0;
+    sqlite3_bind_int64(row, 1, stretch->series);
+    sqlite3_bind_int64(row, 2, add_us(from_us, -stretch->since_us));
+    sqlite3_bind_int64(row, 3, add_us(last_us, -stretch->since_us));
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        struct mw_sample sample = {.t_us = add_us(stretch->since_us, sqlite3_column_int64(row, 0)),
+                                   .bytes = kib_to_bytes(sqlite3_column_int64(row, 1))};
+
+        if ((code = give(context, &sample)) != 0)
+            break;
+    }
+    sqlite3_reset(row);
+    return code != 0 ? code : end_of_rows(reader, step, error);
+}
+
+int mw_reader_samples(struct mw_reader *reader, int64_t run, int64_t process, enum mw_metric metric,
+                      int64_t from_us, int64_t to_us, mw_sample_fn *give, void *context,
+                      struct mw_error *error)
+{
+    mw_auto_statement sqlite3_stmt *row = NULL;
+    mw_auto_free struct stretch *stretches = NULL;
+    size_t count = 0;
+    int code;
+
+    if ((code = find_stretches(reader, run, process, metric, &stretches, &count, error)) < 0 ||
+        (code = prepare(reader,
+                        "SELECT dt_us, kib FROM sample WHERE series = ?1 AND dt_us BETWEEN"
+                        " coalesce((SELECT max(dt_us) FROM sample"
+                        "           WHERE series = ?1 AND dt_us <= ?2), 0) AND ?3"
+                        " ORDER BY dt_us",
+                        &row, error)) < 0)
+        return code;
+    for (size_t i = 0; i < count; i++) {
+        code = give_stretch(reader, row, &stretches[i], from_us, to_us, give, context, error);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}

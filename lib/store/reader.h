@@ -1,0 +1,49 @@
+/*
+ * Reads memwatch files, also while a recorder writes them: a reader never blocks or changes a file.
+ *
+ * Functions that return arrays hand them to the caller, who clears each element and frees the
+ * array. Errors: -ENOENT and other errno of the file, -EBADMSG for a file that is none of ours or
+ * damaged, -ENOTSUP for one that a newer memwatch wrote; the message names the file.
+ */
+#ifndef MW_STORE_READER_H
+#define MW_STORE_READER_H
+
+#include "store/recording.h"
+#include "util/error.h"
+#include "util/metric.h"
+
+struct mw_reader;
+
+int mw_reader_open(struct mw_reader **ret_reader, const char *path, struct mw_error *error);
+
+/* NULL is fine. */
+void mw_reader_close(struct mw_reader *reader);
+
+/* All runs in the order in which they were recorded. There may be none. */
+int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *ret_count,
+                   struct mw_error *error);
+
+/* All processes of a run in the order in which they were first seen; the first is the target. */
+int mw_reader_processes(struct mw_reader *reader, int64_t run, struct mw_process **ret_processes,
+                        size_t *ret_count, struct mw_error *error);
+
+int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_gaps,
+                   size_t *ret_count, struct mw_error *error);
+
+/* Where samples go. Anything but 0 ends the reading and is returned. */
+typedef int mw_sample_fn(void *context, const struct mw_sample *sample);
+
+/* In the place of a process id: the sum over the tree. */
+#define MW_PROCESS_TREE (-1)
+
+/*
+ * Gives the samples of one series in the order of time: the one that holds at from_us (its time may
+ * lie before), then all up to to_us, included. The tree's series begins with the run's second
+ * process: before that its first process stands for it, here as in the view `tree`. A series that
+ * was not recorded gives nothing.
+ */
+int mw_reader_samples(struct mw_reader *reader, int64_t run, int64_t process, enum mw_metric metric,
+                      int64_t from_us, int64_t to_us, mw_sample_fn *give, void *context,
+                      struct mw_error *error);
+
+#endif

@@ -1,0 +1,64 @@
+#include "store/recording.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const children_names[] = {
+    [MW_CHILDREN_EACH] = "each",
+    [MW_CHILDREN_SUM] = "sum",
+    [MW_CHILDREN_NONE] = "none",
+};
+
+static const char *const outcome_names[] = {
+    [MW_OUTCOME_RECORDING] = "recording", [MW_OUTCOME_EXITED] = "exited",
+    [MW_OUTCOME_SIGNALED] = "signaled",   [MW_OUTCOME_DETACHED] = "detached",
+    [MW_OUTCOME_IMPORTED] = "imported",   [MW_OUTCOME_ABORTED] = "aborted",
+};
+
+static int find_name(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+const char *mw_children_name(enum mw_children children)
+{
+    return children_names[children];
+}
+
+const char *mw_outcome_name(enum mw_outcome outcome)
+{
+    return outcome_names[outcome];
+}
+
+int mw_children_parse(const char *name)
+{
+    return find_name(children_names, sizeof children_names / sizeof *children_names, name);
+}
+
+int mw_outcome_parse(const char *name)
+{
+    return find_name(outcome_names, sizeof outcome_names / sizeof *outcome_names, name);
+}
+
+void mw_run_clear(struct mw_run *run)
+{
+    free(run->version);
+    free(run->cwd);
+    free(run->note);
+    free(run->scheduling);
+    free(run->tracking);
+    *run = (struct mw_run){0};
+}
+
+void mw_process_clear(struct mw_process *process)
+{
+    free(process->name);
+    for (size_t i = 0; i < process->argument_count; i++)
+        free(process->arguments[i]);
+    free(process->arguments);
+    *process = (struct mw_process){0};
+}

@@ -1,0 +1,117 @@
+/*
+ * What a memwatch file holds, as plain data: the vocabulary that writer.h and reader.h share.
+ *
+ * Times are microseconds since the start of the run (CLOCK_MONOTONIC) unless a name says otherwise.
+ * schema.sql says what each number means and where it comes from.
+ */
+#ifndef MW_STORE_RECORDING_H
+#define MW_STORE_RECORDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Which series a run records. */
+enum mw_children {
+    MW_CHILDREN_EACH, /* every process and their sum */
+    MW_CHILDREN_SUM,  /* their sum alone */
+    MW_CHILDREN_NONE, /* the first process alone; no other is looked for */
+};
+
+enum mw_outcome {
+    MW_OUTCOME_RECORDING, /* a recorder is at work */
+    MW_OUTCOME_EXITED,
+    MW_OUTCOME_SIGNALED,
+    MW_OUTCOME_DETACHED, /* the recording ended before the target */
+    MW_OUTCOME_IMPORTED,
+    MW_OUTCOME_ABORTED, /* never stored: 'recording', but no recorder is there any more */
+};
+
+/* "each", "exited" …: as in the file, in JSON and on the command line. */
+const char *mw_children_name(enum mw_children children);
+const char *mw_outcome_name(enum mw_outcome outcome);
+
+/* The value of that name, or -1. */
+int mw_children_parse(const char *name);
+int mw_outcome_parse(const char *name);
+
+enum mw_peak_source {
+    MW_PEAK_SAMPLED, /* the highest sample */
+    MW_PEAK_KERNEL,  /* the kernel's high-water mark */
+};
+
+/*
+ * A highest memory: at least bytes was reached at some moment from from_us to to_us, and never more
+ * than upper_bytes.
+ */
+struct mw_peak {
+    bool known; /* false: never sampled, and the rest means nothing */
+    int64_t bytes;
+    int64_t upper_bytes; /* -1: no bound is known */
+    int64_t from_us, to_us;
+    enum mw_peak_source source;
+};
+
+/* How faithfully the ticks of a run were kept: due = taken + missed. */
+struct mw_ticks {
+    uint64_t due, taken, missed;
+    int64_t longest_gap_us; /* between two ticks that were taken */
+    int64_t lateness_p50_us, lateness_p99_us, lateness_max_us; /* -1: not known */
+};
+
+/* What recording itself cost and lost. */
+struct mw_recorder_cost {
+    int64_t cpu_us; /* user and system time */
+    int64_t max_rss_bytes;
+    uint64_t lost_events; /* process events that the kernel could not deliver */
+    uint64_t dropped_records;
+    uint64_t lost_marks;
+};
+
+/* One run. The strings belong to whoever holds the struct. */
+struct mw_run {
+    int64_t id;
+    char *version;       /* of the memwatch that recorded it */
+    int64_t started_ns;  /* CLOCK_REALTIME, since 1970 */
+    int64_t duration_us; /* recorded; so far, while it records */
+    int64_t interval_us;
+    enum mw_children children;
+    char *cwd;
+    char *note; /* NULL: none */
+    char *scheduling, *tracking;
+    enum mw_outcome outcome;
+    int exit_status, exit_signal; /* -1: none */
+    struct mw_ticks ticks;
+    struct mw_recorder_cost recorder;
+    struct mw_peak peak; /* of the whole tree */
+};
+
+/* One process of a run, with the last program that it was seen to run. */
+struct mw_process {
+    int64_t id;
+    int pid, ppid;
+    int64_t start_us, end_us;     /* end_us -1: outlived the recording */
+    int exit_status, exit_signal; /* -1: none, or not known */
+    char *name;                   /* comm; NULL where it was never read */
+    char **arguments;
+    size_t argument_count;
+    struct mw_peak peak;
+};
+
+/* Nothing is known between two moments. */
+struct mw_gap {
+    int64_t from_us, to_us;
+    uint64_t ticks;
+};
+
+/* A value that holds from t_us until the next sample of its series. */
+struct mw_sample {
+    int64_t t_us;
+    int64_t bytes;
+};
+
+/* Release what the structs own, and leave them empty. */
+void mw_run_clear(struct mw_run *run);
+void mw_process_clear(struct mw_process *process);
+
+#endif

@@ -1,0 +1,559 @@
+#include "store/writer.h"
+
+#include "store/file.h"
+#include "store/migrate.h"
+#include "store/sql.h"
+#include "util/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Every statement of a recording, prepared once. The order is that of `sql` below. */
+enum statement {
+    BEGIN,
+    COMMIT,
+    ADD_RUN,
+    ADD_PROCESS,
+    ADD_IMAGE,
+    ADD_ARGUMENT,
+    ADD_SERIES,
+    ADD_SAMPLE,
+    ADD_GAP,
+    ADD_CLOCK,
+    END_PROCESS,
+    SET_PROCESS_PEAK,
+    SET_RUN_PEAK,
+    SET_PROGRESS,
+    END_RUN,
+    END_ROOT,
+    STATEMENT_COUNT
+};
+
+static const char *const sql[STATEMENT_COUNT] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ADD_RUN] = "INSERT INTO run (version, started_ns, duration_us, interval_us, children, cwd, "
+                "note, scheduling, tracking) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [ADD_PROCESS] = "INSERT INTO process (run, pid, ppid, start_us) VALUES (?1, ?2, ?3, ?4)",
+    [ADD_IMAGE] = "INSERT INTO image (process, since_us, name) VALUES (?1, ?2, ?3)",
+    [ADD_ARGUMENT] = "INSERT INTO argument (image, position, value) VALUES (?1, ?2, ?3)",
+    [ADD_SERIES] = "INSERT INTO series (run, process, metric, since_us) VALUES (?1, ?2, ?3, ?4)",
+    [ADD_SAMPLE] = "INSERT OR REPLACE INTO sample (series, dt_us, kib) VALUES (?1, ?2, ?3)",
+    [ADD_GAP] = "INSERT OR REPLACE INTO gap (run, from_us, to_us, ticks) VALUES (?1, ?2, ?3, ?4)",
+    [ADD_CLOCK] = "INSERT OR REPLACE INTO clock (run, t_us, realtime_ns) VALUES (?1, ?2, ?3)",
+    [END_PROCESS] =
+        "UPDATE process SET end_us = ?2, exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
+    [SET_PROCESS_PEAK] = "UPDATE process SET peak_kib = ?2, peak_upper_kib = ?3, "
+                         "peak_from_us = ?4, peak_to_us = ?5, peak_source = ?6 WHERE id = ?1",
+    [SET_RUN_PEAK] = "UPDATE run SET peak_kib = ?2, peak_upper_kib = ?3, peak_from_us = ?4, "
+                     "peak_to_us = ?5, peak_source = ?6 WHERE id = ?1",
+    [SET_PROGRESS] =
+        "UPDATE run SET duration_us = ?2, ticks_due = ?3, ticks_taken = ?4, ticks_missed = ?5, "
+        "longest_gap_us = ?6, lateness_p50_us = ?7, lateness_p99_us = ?8, lateness_max_us = ?9, "
+        "recorder_cpu_us = ?10, recorder_rss_kib = ?11, lost_events = ?12, dropped_records = ?13, "
+        "lost_marks = ?14 WHERE id = ?1",
+    [END_RUN] = "UPDATE run SET outcome = ?2, exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
+    [END_ROOT] = "UPDATE process SET end_us = (SELECT duration_us FROM run WHERE id = ?2), "
+                 "exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
+};
+
+/* A highest sample, in the units of the file. */
+struct high {
+    bool known, dirty;
+    int64_t kib, t_us;
+};
+
+/* What is being written for a slot: a process, or the tree. */
+struct entity {
+    int64_t process; /* row id; 0 for the tree */
+    struct high peak;
+    struct {
+        int64_t id; /* row id; 0: not begun */
+        int64_t since_us;
+    } series[MW_METRIC_COUNT];
+};
+
+struct mw_writer {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    char *path;
+    char notice[256];
+    int lock_fd;
+    bool created; /* by this writer, and nothing recorded yet */
+    bool in_transaction;
+    int64_t run;  /* row id; 0: none */
+    int64_t root; /* row id of the run's first process; 0: none yet */
+    struct high run_peak;
+    struct entity tree;
+    struct entity *entities; /* by slot */
+    size_t entity_count;
+};
+
+/* A series counts its time from its own start, so that it fits into four bytes. */
+static const int64_t longest_series_us = INT32_MAX;
+
+static int fail(struct mw_writer *writer, struct mw_error *error)
+{
+    int code = mw_sql_error(writer->db, writer->path, error);
+
+    /* Whatever failed, the file is to hold what was last committed. */
+    if (!sqlite3_get_autocommit(writer->db))
+        sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
+    writer->in_transaction = false;
+    return code;
+}
+
+static int run_statement(struct mw_writer *writer, enum statement which, struct mw_error *error)
+{
+    sqlite3_stmt *statement = writer->statements[which];
+
+    if (sqlite3_step(statement) != SQLITE_DONE) {
+        int code = fail(writer, error);
+
+        sqlite3_reset(statement);
+        return code;
+    }
+    sqlite3_reset(statement);
+    return 0;
+}
+
+/* Begins a transaction unless one is open: everything up to the next commit belongs to it. */
+static int need_transaction(struct mw_writer *writer, struct mw_error *error)
+{
+    int code;
+
+    if (writer->in_transaction)
+        return 0;
+    if ((code = run_statement(writer, BEGIN, error)) < 0)
+        return code;
+    writer->in_transaction = true;
+    return 0;
+}
+
+/* Binds whole numbers to the first parameters of a statement. */
+#define BIND(writer, which, ...)                                                                   \
+    bind_numbers((writer)->statements[which], (const int64_t[]){__VA_ARGS__},                      \
+                 sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+static void bind_numbers(sqlite3_stmt *statement, const int64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sqlite3_bind_int64(statement, (int)i + 1, numbers[i]);
+}
+
+/* A number that is null where it is negative: -1 says "not known" in recording.h. */
+static void bind_optional(sqlite3_stmt *statement, int position, int64_t number)
+{
+    if (number < 0)
+        sqlite3_bind_null(statement, position);
+    else
+        sqlite3_bind_int64(statement, position, number);
+}
+
+static void bind_text(sqlite3_stmt *statement, int position, const char *text)
+{
+    sqlite3_bind_text(statement, position, text, -1, SQLITE_STATIC);
+}
+
+/* Write-ahead logging needs shared memory between all readers and the writer, so one machine. */
+static bool is_network_file_system(int fd)
+{
+    static const unsigned long types[] = {NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+                                          SMB2_SUPER_MAGIC, V9FS_MAGIC,       CEPH_SUPER_MAGIC,
+                                          AFS_SUPER_MAGIC,  CODA_SUPER_MAGIC, FUSE_SUPER_MAGIC};
+    struct statfs status;
+
+    if (fstatfs(fd, &status) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if ((unsigned long)status.f_type == types[i])
+            return true;
+    }
+    return false;
+}
+
+/* Opens the file itself and takes the recorder's lock, before SQLite touches it. */
+static int lock_file(struct mw_writer *writer, struct mw_error *error)
+{
+    struct stat status;
+    int code;
+
+    writer->lock_fd = open(writer->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+    if (writer->lock_fd < 0)
+        return mw_error_errno(error, errno, "cannot write %s", writer->path);
+    if (fstat(writer->lock_fd, &status) < 0 || !S_ISREG(status.st_mode))
+        return mw_error_set(error, -EBADMSG, "%s is no regular file", writer->path);
+    code = mw_file_lock(writer->lock_fd);
+    if (code == -EBUSY)
+        return mw_error_set(error, code, "%s is being recorded by another memwatch", writer->path);
+    if (code < 0)
+        return mw_error_errno(error, -code, "cannot lock %s", writer->path);
+    writer->created = status.st_size == 0;
+    return 0;
+}
+
+static int open_database(struct mw_writer *writer, struct mw_error *error)
+{
+    bool network = is_network_file_system(writer->lock_fd);
+    int code;
+
+    if (sqlite3_open_v2(writer->path, &writer->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        return mw_sql_error(writer->db, writer->path, error);
+    sqlite3_extended_result_codes(writer->db, 1);
+    sqlite3_busy_timeout(writer->db, 5000);
+    /*
+     * The schema goes in without fsync and before write-ahead logging is on: a new file has nothing
+     * to lose yet, and its header then says from the start that it is a memwatch file.
+     */
+    if (writer->created)
+        sqlite3_exec(writer->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+    if ((code = mw_migrate(writer->db, writer->path, error)) < 0)
+        return code;
+    if (sqlite3_exec(writer->db,
+                     network ? "PRAGMA journal_mode = TRUNCATE" : "PRAGMA journal_mode = WAL", NULL,
+                     NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(writer->db,
+                     "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;"
+                     "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY",
+                     NULL, NULL, NULL) != SQLITE_OK)
+        return mw_sql_error(writer->db, writer->path, error);
+    if (network)
+        snprintf(writer->notice, sizeof writer->notice,
+                 "%s is on a network file system: written with a rollback journal, so a reader "
+                 "may hold up the recording for a moment",
+                 writer->path);
+    for (size_t i = 0; i < STATEMENT_COUNT; i++) {
+        if (sqlite3_prepare_v3(writer->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &writer->statements[i], NULL) != SQLITE_OK)
+            return mw_sql_error(writer->db, writer->path, error);
+    }
+    return 0;
+}
+
+int mw_writer_open(struct mw_writer **ret_writer, const char *path, struct mw_error *error)
+{
+    struct mw_writer *writer = calloc(1, sizeof *writer);
+    int code;
+
+    if (!writer)
+        return mw_error_errno(error, ENOMEM, "%s", path);
+    writer->lock_fd = -1;
+    writer->path = strdup(path);
+    if (!writer->path)
+        code = mw_error_errno(error, ENOMEM, "%s", path);
+    else if ((code = lock_file(writer, error)) == 0)
+        code = open_database(writer, error);
+    if (code < 0) {
+        mw_writer_close(writer);
+        return code;
+    }
+    *ret_writer = writer;
+    return 0;
+}
+
+const char *mw_writer_notice(const struct mw_writer *writer)
+{
+    return *writer->notice ? writer->notice : NULL;
+}
+
+void mw_writer_close(struct mw_writer *writer)
+{
+    if (!writer)
+        return;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(writer->statements[i]);
+    if (writer->db) {
+        if (!sqlite3_get_autocommit(writer->db))
+            sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
+        /* One plain file that opens read-only anywhere. Not while somebody reads it: then it stays
+         * as it is, which is whole as well. */
+        sqlite3_busy_timeout(writer->db, 0);
+        sqlite3_exec(writer->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+    }
+    sqlite3_close(writer->db);
+    if (writer->created && writer->lock_fd >= 0)
+        unlink(writer->path);
+    if (writer->lock_fd >= 0)
+        close(writer->lock_fd);
+    free(writer->entities);
+    free(writer->path);
+    free(writer);
+}
+
+int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, struct mw_error *error)
+{
+    sqlite3_stmt *statement = writer->statements[ADD_RUN];
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    bind_text(statement, 1, run->version);
+    sqlite3_bind_int64(statement, 2, run->started_ns);
+    sqlite3_bind_int64(statement, 3, run->interval_us);
+    bind_text(statement, 4, mw_children_name(run->children));
+    bind_text(statement, 5, run->cwd);
+    bind_text(statement, 6, run->note);
+    bind_text(statement, 7, run->scheduling);
+    bind_text(statement, 8, run->tracking);
+    if ((code = run_statement(writer, ADD_RUN, error)) < 0)
+        return code;
+    writer->run = sqlite3_last_insert_rowid(writer->db);
+    writer->root = 0;
+    writer->run_peak = (struct high){0};
+    writer->tree = (struct entity){0};
+    if ((code = mw_writer_add_clock(writer, 0, run->started_ns, error)) < 0)
+        return code;
+    code = mw_writer_commit(writer, error);
+    if (code == 0)
+        writer->created = false;
+    return code;
+}
+
+/* The entity of a slot; grows the table. NULL when memory ran out. */
+static struct entity *entity_at(struct mw_writer *writer, uint32_t slot)
+{
+    if (slot == MW_SLOT_TREE)
+        return &writer->tree;
+    if (slot >= writer->entity_count) {
+        size_t count = (size_t)slot + 1 + slot / 2;
+        struct entity *entities = reallocarray(writer->entities, count, sizeof *entities);
+
+        if (!entities)
+            return NULL;
+        memset(entities + writer->entity_count, 0,
+               (count - writer->entity_count) * sizeof *entities);
+        writer->entities = entities;
+        writer->entity_count = count;
+    }
+    return &writer->entities[slot];
+}
+
+int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, int ppid,
+                            int64_t start_us, struct mw_error *error)
+{
+    struct entity *entity = entity_at(writer, slot);
+    int code;
+
+    if (!entity)
+        return mw_error_errno(error, ENOMEM, "%s", writer->path);
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, ADD_PROCESS, writer->run, pid, ppid, start_us);
+    if ((code = run_statement(writer, ADD_PROCESS, error)) < 0)
+        return code;
+    *entity = (struct entity){.process = sqlite3_last_insert_rowid(writer->db)};
+    if (writer->root == 0)
+        writer->root = entity->process;
+    return 0;
+}
+
+int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_us, const char *name,
+                        const char *const *arguments, size_t argument_count, struct mw_error *error)
+{
+    int64_t image;
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, ADD_IMAGE, entity_at(writer, slot)->process, since_us);
+    bind_text(writer->statements[ADD_IMAGE], 3, name);
+    if ((code = run_statement(writer, ADD_IMAGE, error)) < 0)
+        return code;
+    image = sqlite3_last_insert_rowid(writer->db);
+    for (size_t i = 0; i < argument_count; i++) {
+        BIND(writer, ADD_ARGUMENT, image, (int64_t)i);
+        bind_text(writer->statements[ADD_ARGUMENT], 3, arguments[i]);
+        if ((code = run_statement(writer, ADD_ARGUMENT, error)) < 0)
+            return code;
+    }
+    return 0;
+}
+
+static void raise_high(struct high *high, int64_t kib, int64_t t_us)
+{
+    if (high->known && kib <= high->kib)
+        return;
+    *high = (struct high){.known = true, .dirty = true, .kib = kib, .t_us = t_us};
+}
+
+/* Until the tree has a series of its own, its first process stands for it. */
+static bool counts_for_run(const struct mw_writer *writer, const struct entity *entity)
+{
+    if (entity == &writer->tree)
+        return true;
+    return entity->process == writer->root && writer->tree.series[MW_METRIC_RSS].id == 0;
+}
+
+/* The series to write to at t_us: begins one where there is none, or the present one is full. */
+static int need_series(struct mw_writer *writer, struct entity *entity, enum mw_metric metric,
+                       int64_t t_us, struct mw_error *error)
+{
+    int code;
+
+    if (entity->series[metric].id != 0 &&
+        t_us - entity->series[metric].since_us <= longest_series_us)
+        return 0;
+    BIND(writer, ADD_SERIES, writer->run);
+    if (entity->process)
+        sqlite3_bind_int64(writer->statements[ADD_SERIES], 2, entity->process);
+    else
+        sqlite3_bind_null(writer->statements[ADD_SERIES], 2);
+    bind_text(writer->statements[ADD_SERIES], 3, mw_metric_name(metric));
+    sqlite3_bind_int64(writer->statements[ADD_SERIES], 4, t_us);
+    if ((code = run_statement(writer, ADD_SERIES, error)) < 0)
+        return code;
+    entity->series[metric].id = sqlite3_last_insert_rowid(writer->db);
+    entity->series[metric].since_us = t_us;
+    return 0;
+}
+
+int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric metric,
+                         int64_t t_us, int64_t kib, struct mw_error *error)
+{
+    struct entity *entity = entity_at(writer, slot);
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0 ||
+        (code = need_series(writer, entity, metric, t_us, error)) < 0)
+        return code;
+    BIND(writer, ADD_SAMPLE, entity->series[metric].id, t_us - entity->series[metric].since_us,
+         kib);
+    if ((code = run_statement(writer, ADD_SAMPLE, error)) < 0)
+        return code;
+    if (metric == MW_METRIC_RSS) {
+        raise_high(&entity->peak, kib, t_us);
+        if (counts_for_run(writer, entity))
+            raise_high(&writer->run_peak, kib, t_us);
+    }
+    return 0;
+}
+
+/* Stores a peak that has grown since it was last stored. */
+static int flush_peak(struct mw_writer *writer, enum statement which, int64_t row,
+                      struct high *high, struct mw_error *error)
+{
+    sqlite3_stmt *statement = writer->statements[which];
+
+    if (!high->dirty)
+        return 0;
+    high->dirty = false;
+    sqlite3_bind_int64(statement, 1, row);
+    sqlite3_bind_int64(statement, 2, high->kib);
+    sqlite3_bind_null(statement, 3); /* between two samples it may have been anything */
+    sqlite3_bind_int64(statement, 4, high->t_us);
+    sqlite3_bind_int64(statement, 5, high->t_us);
+    bind_text(statement, 6, "sampled");
+    return run_statement(writer, which, error);
+}
+
+int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
+                          int exit_signal, struct mw_error *error)
+{
+    struct entity *entity = entity_at(writer, slot);
+    sqlite3_stmt *statement = writer->statements[END_PROCESS];
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0 ||
+        (code = flush_peak(writer, SET_PROCESS_PEAK, entity->process, &entity->peak, error)) < 0)
+        return code;
+    BIND(writer, END_PROCESS, entity->process, end_us);
+    bind_optional(statement, 3, exit_status);
+    bind_optional(statement, 4, exit_signal);
+    return run_statement(writer, END_PROCESS, error);
+}
+
+int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct mw_error *error)
+{
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, ADD_GAP, writer->run, gap->from_us, gap->to_us, (int64_t)gap->ticks);
+    return run_statement(writer, ADD_GAP, error);
+}
+
+int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,
+                        struct mw_error *error)
+{
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, ADD_CLOCK, writer->run, t_us, realtime_ns);
+    return run_statement(writer, ADD_CLOCK, error);
+}
+
+int mw_writer_set_progress(struct mw_writer *writer, int64_t duration_us,
+                           const struct mw_ticks *ticks, const struct mw_recorder_cost *cost,
+                           struct mw_error *error)
+{
+    sqlite3_stmt *statement = writer->statements[SET_PROGRESS];
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, SET_PROGRESS, writer->run, duration_us, (int64_t)ticks->due, (int64_t)ticks->taken,
+         (int64_t)ticks->missed, ticks->longest_gap_us);
+    bind_optional(statement, 7, ticks->lateness_p50_us);
+    bind_optional(statement, 8, ticks->lateness_p99_us);
+    bind_optional(statement, 9, ticks->lateness_max_us);
+    sqlite3_bind_int64(statement, 10, cost->cpu_us);
+    sqlite3_bind_int64(statement, 11, cost->max_rss_bytes / 1024);
+    sqlite3_bind_int64(statement, 12, (int64_t)cost->lost_events);
+    sqlite3_bind_int64(statement, 13, (int64_t)cost->dropped_records);
+    sqlite3_bind_int64(statement, 14, (int64_t)cost->lost_marks);
+    return run_statement(writer, SET_PROGRESS, error);
+}
+
+int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
+{
+    int code;
+
+    if (!writer->in_transaction)
+        return 0;
+    for (size_t i = 0; i < writer->entity_count; i++) {
+        struct entity *entity = &writer->entities[i];
+
+        if ((code = flush_peak(writer, SET_PROCESS_PEAK, entity->process, &entity->peak, error)) <
+            0)
+            return code;
+    }
+    if ((code = flush_peak(writer, SET_RUN_PEAK, writer->run, &writer->run_peak, error)) < 0)
+        return code;
+    if ((code = run_statement(writer, COMMIT, error)) < 0)
+        return code;
+    writer->in_transaction = false;
+    return 0;
+}
+
+int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exit_status,
+                      int exit_signal, struct mw_error *error)
+{
+    sqlite3_stmt *statement = writer->statements[END_RUN];
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, END_RUN, writer->run);
+    bind_text(statement, 2, mw_outcome_name(outcome));
+    bind_optional(statement, 3, exit_status);
+    bind_optional(statement, 4, exit_signal);
+    if ((code = run_statement(writer, END_RUN, error)) < 0)
+        return code;
+    if (outcome == MW_OUTCOME_EXITED || outcome == MW_OUTCOME_SIGNALED) {
+        BIND(writer, END_ROOT, writer->root, writer->run);
+        bind_optional(writer->statements[END_ROOT], 3, exit_status);
+        bind_optional(writer->statements[END_ROOT], 4, exit_signal);
+        if ((code = run_statement(writer, END_ROOT, error)) < 0)
+            return code;
+    }
+    return mw_writer_commit(writer, error);
+}

@@ -1,0 +1,88 @@
+/*
+ * Writes runs into a memwatch file. A file has one writer at a time; readers may look at any
+ * moment.
+ *
+ * Life cycle: open, begin_run, then starts, images, samples and ends of processes in the order in
+ * which they happened, commit every now and then, end_run, close. What was committed survives the
+ * death of the recorder. All calls come from one thread at a time.
+ *
+ * Processes are named by a slot, a small number that the caller chooses and may use again once the
+ * process has ended. All times are microseconds since the start of the run, memory is in KiB.
+ *
+ * Every function returns 0 or a negative errno with a message: -ENOSPC when the disk is full, -EIO,
+ * -EROFS … as the system says. After a failed call the file holds what was last committed.
+ */
+#ifndef MW_STORE_WRITER_H
+#define MW_STORE_WRITER_H
+
+#include "store/recording.h"
+#include "util/error.h"
+#include "util/metric.h"
+
+struct mw_writer;
+
+/* The slot of the sum over the tree. */
+#define MW_SLOT_TREE UINT32_MAX
+
+/*
+ * Opens the file at path for writing, and creates it where there is none (or an empty one).
+ * -EBUSY when another recorder writes it, -EBADMSG when it is no memwatch file or a damaged one,
+ * -ENOTSUP when a newer memwatch wrote it.
+ */
+int mw_writer_open(struct mw_writer **ret_writer, const char *path, struct mw_error *error);
+
+/* A remark on how the file is written that its user should know, or NULL. Belongs to the writer. */
+const char *mw_writer_notice(const struct mw_writer *writer);
+
+/*
+ * Starts a run from the fields version, started_ns, interval_us, children, cwd, note, scheduling
+ * and tracking; the others are ignored.
+ */
+int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, struct mw_error *error);
+
+int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, int ppid,
+                            int64_t start_us, struct mw_error *error);
+
+/* The program that the process in this slot runs from now on. */
+int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_us, const char *name,
+                        const char *const *arguments, size_t argument_count,
+                        struct mw_error *error);
+
+/*
+ * A value that holds until the next of the same slot and metric. A second one at the same
+ * microsecond replaces the first. Peaks of processes and of the tree are kept along the way.
+ */
+int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric metric,
+                         int64_t t_us, int64_t kib, struct mw_error *error);
+
+/* exit_status and exit_signal: -1 where they are not known. */
+int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
+                          int exit_signal, struct mw_error *error);
+
+int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct mw_error *error);
+
+/* What CLOCK_REALTIME said at a moment of the run, in nanoseconds since 1970. */
+int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,
+                        struct mw_error *error);
+
+/* How far the run has come. Takes part in the next commit. */
+int mw_writer_set_progress(struct mw_writer *writer, int64_t duration_us,
+                           const struct mw_ticks *ticks, const struct mw_recorder_cost *cost,
+                           struct mw_error *error);
+
+int mw_writer_commit(struct mw_writer *writer, struct mw_error *error);
+
+/*
+ * Ends the run, and with it its first process unless the outcome is detached; commits. The end is
+ * the duration that was last set.
+ */
+int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exit_status,
+                      int exit_signal, struct mw_error *error);
+
+/*
+ * Closes the file, without what was not committed; it is then one plain database file, unless a
+ * reader has it open. A file that was created but never got a run is removed again. NULL is fine.
+ */
+void mw_writer_close(struct mw_writer *writer);
+
+#endif

@@ -1,0 +1,149 @@
+#include "util/parse.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct unit {
+    const char *name;
+    double factor;
+};
+
+static const struct unit duration_units[] = {
+    {"", 1e9},  {"ns", 1},   {"us", 1e3},   {"ms", 1e6},
+    {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9},
+};
+
+static const struct unit size_units[] = {
+    {"", 1},         {"B", 1},      {"K", 0x1p10},   {"KiB", 0x1p10}, {"M", 0x1p20},
+    {"MiB", 0x1p20}, {"G", 0x1p30}, {"GiB", 0x1p30}, {"T", 0x1p40},   {"TiB", 0x1p40},
+    {"kB", 1e3},     {"MB", 1e6},   {"GB", 1e9},     {"TB", 1e12},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/*
+ * Reads an unsigned decimal number with optional fraction and exponent at text; returns the first
+ * character behind it, or NULL where there is none. strtod alone would take blanks, signs,
+ * hexadecimal numbers, "inf" and "nan", and would follow the locale.
+ */
+static const char *read_decimal(const char *text, double *ret_number)
+{
+    const char *end = text + strspn(text, "0123456789");
+    size_t digits = (size_t)(end - text);
+    char copy[64];
+
+    if (*end == '.') {
+        size_t fraction = strspn(end + 1, "0123456789");
+
+        digits += fraction;
+        end += 1 + fraction;
+    }
+    if (digits == 0)
+        return NULL;
+    if (*end == 'e' || *end == 'E') {
+        const char *exponent = end + 1 + (end[1] == '-' || end[1] == '+');
+        size_t exponent_digits = strspn(exponent, "0123456789");
+
+        if (exponent_digits > 0)
+            end = exponent + exponent_digits;
+    }
+    if ((size_t)(end - text) >= sizeof copy)
+        return NULL;
+    memcpy(copy, text, (size_t)(end - text));
+    copy[end - text] = '\0';
+    *ret_number = strtod(copy, NULL);
+    return end;
+}
+
+/* A number with one of the units, as a whole multiple of the smallest; 0, -EINVAL or -ERANGE. */
+static int parse_scaled(const char *text, const struct unit *units, size_t unit_count,
+                        int64_t *ret_value)
+{
+    double number;
+    const char *suffix = read_decimal(text, &number);
+
+    if (!suffix)
+        return -EINVAL;
+    for (size_t i = 0; i < unit_count; i++) {
+        if (strcmp(suffix, units[i].name) != 0)
+            continue;
+        number = round(number * units[i].factor);
+        if (!(number < 0x1p63))
+            return -ERANGE;
+        *ret_value = (int64_t)number;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+int mw_parse_duration(const char *text, int64_t *ret_ns, struct mw_error *error)
+{
+    int code = parse_scaled(text, duration_units, COUNT(duration_units), ret_ns);
+
+    if (code == -ERANGE)
+        return mw_error_set(error, code, "'%s' is too long a time", text);
+    if (code < 0)
+        return mw_error_set(error, code, "'%s' is no duration: write 10ms, 0.5 (seconds), 5m or 2h",
+                            text);
+    return 0;
+}
+
+int mw_parse_size(const char *text, int64_t *ret_bytes, struct mw_error *error)
+{
+    int code = parse_scaled(text, size_units, COUNT(size_units), ret_bytes);
+
+    if (code == -ERANGE)
+        return mw_error_set(error, code, "'%s' is too large a size", text);
+    if (code < 0)
+        return mw_error_set(error, code, "'%s' is no size: write 200M, 1.5GiB or 4096 (bytes)",
+                            text);
+    return 0;
+}
+
+int mw_parse_count(const char *text, int64_t low, int64_t high, int64_t *ret_count,
+                   struct mw_error *error)
+{
+    size_t digits = strspn(text, "0123456789");
+    long long value;
+
+    if (digits == 0 || text[digits] != '\0')
+        return mw_error_set(error, -EINVAL, "'%s' is no whole number", text);
+    errno = 0;
+    value = strtoll(text, NULL, 10);
+    if (errno == ERANGE || value < low || value > high)
+        return mw_error_set(error, -ERANGE, "'%s' is not between %lld and %lld", text,
+                            (long long)low, (long long)high);
+    *ret_count = value;
+    return 0;
+}
+
+int mw_parse_window(const char *text, int64_t *ret_from_ns, int64_t *ret_to_ns,
+                    struct mw_error *error)
+{
+    const char *comma = strchr(text, ',');
+    int64_t from = 0, to = INT64_MAX;
+    char first[64];
+    size_t first_length;
+    int code;
+
+    if (!comma)
+        return mw_error_set(error, -EINVAL, "'%s' is no window: write FROM,TO, say 2,5.5 or 1m,",
+                            text);
+    first_length = (size_t)(comma - text);
+    if (first_length >= sizeof first)
+        return mw_error_set(error, -EINVAL, "'%s' is no window", text);
+    memcpy(first, text, first_length);
+    first[first_length] = '\0';
+    if (first_length > 0 && (code = mw_parse_duration(first, &from, error)) < 0)
+        return code;
+    if (comma[1] != '\0' && (code = mw_parse_duration(comma + 1, &to, error)) < 0)
+        return code;
+    if (from >= to)
+        return mw_error_set(error, -EINVAL, "the window '%s' ends before it begins", text);
+    *ret_from_ns = from;
+    *ret_to_ns = to;
+    return 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * Strict parsing of what a person types: numbers, durations, sizes, windows.
+ *
+ * The whole text must be understood: no leading or trailing blanks, no partial numbers, no silent
+ * clamping. On failure the result is untouched and the error says what was expected. Numbers are
+ * decimal ("0.001", "1e-3"), without sign, and independent of the locale.
+ */
+#ifndef MW_UTIL_PARSE_H
+#define MW_UTIL_PARSE_H
+
+#include "util/error.h"
+
+#include <stdint.h>
+
+/*
+ * A length of time in nanoseconds: a number with one of ns, us, ms, s, m, h, d, or seconds where no
+ * unit stands ("0.001", "10ms", "5m"). Rounded to the nearest nanosecond. -EINVAL where it is no
+ * duration, -ERANGE above 292 years.
+ */
+int mw_parse_duration(const char *text, int64_t *ret_ns, struct mw_error *error);
+
+/*
+ * A size in bytes: a number with one of B, K, KiB, M, MiB, G, GiB, T, TiB (powers of 1024) or kB,
+ * MB, GB, TB (powers of 1000); bytes where no unit stands. -EINVAL where it is no size, -ERANGE
+ * above 8 EiB.
+ */
+int mw_parse_size(const char *text, int64_t *ret_bytes, struct mw_error *error);
+
+/* A whole number from low to high, both included. -EINVAL or -ERANGE. */
+int mw_parse_count(const char *text, int64_t low, int64_t high, int64_t *ret_count,
+                   struct mw_error *error);
+
+/*
+ * A window of a recording, "FROM,TO": two durations since its start, either of which may be left
+ * out. A missing FROM is 0, a missing TO is INT64_MAX. FROM must be before TO.
+ */
+int mw_parse_window(const char *text, int64_t *ret_from_ns, int64_t *ret_to_ns,
+                    struct mw_error *error);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * Runs gnuplot as a child process: without a shell, without the user's start-up files, with the
+ * script on a descriptor, so that it stops at the first error and can name its line.
+ */
+#ifndef MW_PLOT_GNUPLOT_H
+#define MW_PLOT_GNUPLOT_H
+
+#include "plot/model.h"
+#include "plot/script.h"
+#include "util/error.h"
+
+#include <stdbool.h>
+
+/*
+ * Draws the plot into the file at path, which appears whole or not at all: gnuplot draws into a
+ * temporary file beside it that is renamed on success. For MW_PLOT_TEXT and MW_PLOT_TERMINAL path
+ * may be NULL: the drawing goes to standard output.
+ * Errors: -ENOENT when there is no gnuplot (the message says what to install), -EIO when gnuplot
+ * fails (with the first line of what it said), the errno of the file otherwise.
+ */
+int mw_gnuplot_draw(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                    const char *path, struct mw_error *error);
+
+/*
+ * Opens a window that stays until the user closes it, and returns at once. -ENOTSUP when this
+ * gnuplot has no terminal that opens windows on the display.
+ */
+int mw_gnuplot_show(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                    struct mw_error *error);
+
+#endif

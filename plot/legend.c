@@ -1,0 +1,83 @@
+#include "plot/sheet.h"
+
+/* The letters of an UTF-8 string. */
+static size_t letters_in(const char *text)
+{
+    size_t count = 0;
+
+    for (; text && *text; text++)
+        count += ((unsigned char)*text & 0xC0) != 0x80;
+    return count;
+}
+
+/* The longest name in the legend, as far as it is shown. */
+static unsigned longest_entry(const struct mw_plot *plot, unsigned columns)
+{
+    size_t longest = plot->gap_count > 0 ? sizeof "not recorded" - 1 : 0;
+
+    for (size_t i = 0; i < plot->curve_count; i++) {
+        size_t length = letters_in(plot->curves[i].label);
+
+        longest = length > longest ? length : longest;
+    }
+    /* A function's entry goes on behind its name. */
+    if (plot->function_count > 0 || longest > columns)
+        return columns;
+    return (unsigned)longest;
+}
+
+/* Settles where the legend stands and how wide it is; returns how many entries it has room for. */
+static size_t legend_room(struct sheet *sheet, size_t entries)
+{
+    struct legend *legend = &sheet->legend;
+    const struct look *look = sheet->look;
+    unsigned letters = sheet->width / look->cell_width, lines = sheet->height / look->cell_height;
+    unsigned columns;
+
+    legend->below = look->characters || entries <= 3;
+    columns = legend->below ? letters / 3 : letters / 5 < 34 ? letters / 5 : 34;
+    columns = legend->below ? columns > 20 ? columns - 8 : 12 : columns > 12 ? columns : 12;
+    legend->columns = longest_entry(sheet->plot, columns);
+    if (!legend->below)
+        return lines > 12 ? lines - 8 : 4;
+    return (look->characters ? lines / 12 + 1 : 1) * (letters / (legend->columns + 7));
+}
+
+/*
+ * Shares the room between curves and functions, in the order that the caller gave them. A line
+ * that says how many more there are takes the place of an entry.
+ */
+void mw_sheet_plan_legend(struct sheet *sheet)
+{
+    const struct mw_plot *plot = sheet->plot;
+    struct legend *legend = &sheet->legend;
+    size_t entries = plot->curve_count + plot->function_count + (plot->gap_count > 0);
+    size_t room = legend_room(sheet, entries);
+    size_t functions = plot->function_count, curves = plot->curve_count;
+
+    if (entries > room) {
+        size_t rest = room > 3 ? room - (plot->gap_count > 0) : 3;
+        size_t share = rest - rest / 3 > curves ? rest - curves : rest / 3;
+
+        if (functions > share)
+            functions = share > 1 ? share - 1 : 0;
+        rest -= functions + (functions < plot->function_count);
+        if (curves > rest)
+            curves = rest > 1 ? rest - 1 : 0;
+    }
+    legend->curves = curves;
+    legend->functions = functions;
+}
+
+void mw_sheet_write_key(const struct sheet *sheet)
+{
+    if (sheet->look->characters)
+        fputs("set key below left horizontal Left reverse samplen 2 width 1\n", sheet->out);
+    else if (sheet->legend.below)
+        fputs("set key below left horizontal Left reverse samplen 2.5 width 2\n", sheet->out);
+    else
+        /* gnuplot reserves room for letters that are wider than most are. */
+        fprintf(sheet->out,
+                "set key outside right top vertical Left reverse samplen 2 width %.1f\n",
+                1 - 0.1 * sheet->legend.columns);
+}

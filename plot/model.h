@@ -1,0 +1,88 @@
+/*
+ * What a picture shows, as plain data.
+ *
+ * cmd fills a struct mw_plot from a recording; script.h turns it into a gnuplot script without
+ * looking anywhere else. Times are seconds since the start of the recording, memory is in bytes
+ * (doubles, because a picture needs no more than 15 digits and NAN says "nothing known here").
+ *
+ * Strings may hold anything: the script writer makes them harmless. Every pointer is borrowed and
+ * must outlive the call that is given the plot.
+ */
+#ifndef MW_PLOT_MODEL_H
+#define MW_PLOT_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mw_curve_kind {
+    MW_CURVE_PROCESS, /* one process */
+    MW_CURVE_TREE,    /* the sum over a process tree: drawn strongest */
+    MW_CURVE_PSS,     /* the sum with shared pages counted once: dashed */
+    MW_CURVE_TREND,   /* a straight line laid through another curve */
+};
+
+/*
+ * One point of a curve. low and high are the smallest and largest value that the point stands for;
+ * where they differ from value, the curve has a min/max band there. A point whose value is NAN
+ * interrupts the curve.
+ */
+struct mw_plot_point {
+    double t_s;
+    double low, value, high;
+};
+
+struct mw_plot_curve {
+    const char *label;
+    enum mw_curve_kind kind;
+    const struct mw_plot_point *points; /* in the order of time */
+    size_t point_count;
+};
+
+/* The highest point of a curve, marked with a cross-hair and its label ("48.7 MiB at 1.20 s"). */
+struct mw_plot_peak {
+    double t_s, bytes;
+    const char *label;
+};
+
+/* A stretch of time in which nothing was recorded. */
+struct mw_plot_gap {
+    double from_s, to_s;
+};
+
+/* A marked function, and what its legend entry says. Spans name it by its index. */
+struct mw_plot_function {
+    const char *name;
+    uint64_t calls;
+    double total_s;
+};
+
+/*
+ * One call of a function (or several that are too close to be drawn apart): a bracket that opens at
+ * (from_s, from_bytes) and closes at (to_s, to_bytes). to_s is NAN for a call that never ended.
+ */
+struct mw_plot_span {
+    size_t function;
+    double from_s, to_s;
+    double from_bytes, to_bytes;
+    unsigned depth; /* 0 for the outermost call of its thread or task */
+};
+
+struct mw_plot {
+    const char *title;
+    const char *subtitle; /* smaller, below the title; NULL for none */
+    double from_s, to_s;  /* the time axis; from_s < to_s */
+    const char *y_label;  /* what is measured, say "resident memory (RSS)" */
+    const struct mw_plot_curve *curves;
+    size_t curve_count;
+    const struct mw_plot_peak *peaks;
+    size_t peak_count;
+    const struct mw_plot_gap *gaps;
+    size_t gap_count;
+    const struct mw_plot_function *functions;
+    size_t function_count;
+    const struct mw_plot_span *spans;
+    size_t span_count;
+};
+
+#endif

@@ -1,0 +1,281 @@
+#include "plot/script.h"
+
+#include "plot/axis.h"
+#include "plot/sheet.h"
+#include "plot/words.h"
+#include "util/format.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const struct look looks[] = {
+    [MW_PLOT_PNG] = {"pngcairo", "noenhanced background '#ffffff'", "Sans", "Sans:Bold", 1200, 600,
+                     7, 17, 0, false, true, false},
+    [MW_PLOT_SVG] = {"svg", "dynamic standalone mousing noenhanced background '#ffffff'",
+                     "sans-serif", "sans-serif Bold", 1200, 600, 7, 17, 0, false, true, true},
+    [MW_PLOT_PDF] = {"pdfcairo", "noenhanced", "Sans", "Sans:Bold", 1200, 600, 7, 17, 110, false,
+                     true, false},
+    [MW_PLOT_TEXT] = {"dumb", "nofeed mono noenhanced", NULL, NULL, 100, 30, 1, 1, 0, true, false,
+                      false},
+    [MW_PLOT_TERMINAL] = {"dumb", "nofeed ansi noenhanced", NULL, NULL, 80, 24, 1, 1, 0, true, true,
+                          false},
+    [MW_PLOT_WINDOW] = {NULL, "noenhanced persist", "Sans", "Sans:Bold", 1200, 600, 7, 17, 0, false,
+                        true, false},
+};
+
+unsigned mw_plot_columns(const struct mw_plot_canvas *canvas)
+{
+    return canvas->width ? canvas->width : looks[canvas->format].width;
+}
+
+static void write_word(struct sheet *sheet, const char *text, const char *tail, size_t columns)
+{
+    enum mw_words_use use = sheet->look->tooltips ? MW_WORDS_SVG : MW_WORDS_PLAIN;
+
+    if (mw_words_write(sheet->out, text, tail, columns, use) < 0)
+        sheet->failed = true;
+}
+
+static void write_function_word(struct sheet *sheet, const struct mw_plot_function *function)
+{
+    char calls[MW_FORMAT_SIZE], total[MW_FORMAT_SIZE], tail[3 * MW_FORMAT_SIZE];
+    double ns = function->total_s * 1e9;
+    int length;
+
+    mw_format_count(calls, (int64_t)function->calls);
+    mw_format_duration(total, ns < 9e18 ? llround(ns) : 0);
+    length = snprintf(tail, sizeof tail, ": %s %s, %s", calls,
+                      function->calls == 1 ? "call" : "calls", total);
+    write_word(sheet, function->name, tail,
+               sheet->legend.columns > (unsigned)length + 8
+                   ? sheet->legend.columns - (unsigned)length
+                   : 8);
+}
+
+static void write_words(struct sheet *sheet)
+{
+    const struct mw_plot *plot = sheet->plot;
+    unsigned letters = sheet->width / sheet->look->cell_width;
+    char tail[64];
+
+    fputs("$words << END\n", sheet->out);
+    write_word(sheet, plot->title, "", letters * 3 / 4);
+    write_word(sheet, plot->subtitle, "", letters - 12);
+    snprintf(tail, sizeof tail, " in %s", sheet->y.unit);
+    write_word(sheet, plot->y_label, tail, sheet->height / sheet->look->cell_height * 3 / 2);
+    snprintf(tail, sizeof tail, "+%zu more", plot->curve_count - sheet->legend.curves);
+    write_word(sheet, "", tail, 1);
+    snprintf(tail, sizeof tail, "+%zu more functions",
+             plot->function_count - sheet->legend.functions);
+    write_word(sheet, "", tail, 1);
+    for (size_t i = 0; i < plot->curve_count; i++)
+        write_word(sheet, plot->curves[i].label, "", sheet->legend.columns);
+    for (size_t i = 0; i < plot->function_count; i++)
+        write_function_word(sheet, &plot->functions[i]);
+    for (size_t i = 0; i < plot->peak_count; i++)
+        write_word(sheet, plot->peaks[i].label, "", letters / 3);
+    fputs("END\nname(i) = $words[i][2:*]\n", sheet->out);
+}
+
+/* The names of curves and functions once more, in longer form and fit for tooltips. */
+static void write_tips(struct sheet *sheet)
+{
+    const struct mw_plot *plot = sheet->plot;
+    size_t count = plot->curve_count + plot->function_count;
+
+    if (!sheet->look->tooltips)
+        return;
+    fputs("$tips << END\n", sheet->out);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = i < plot->curve_count ? plot->curves[i].label
+                                                 : plot->functions[i - plot->curve_count].name;
+
+        if (mw_words_write(sheet->out, name, "", 120, MW_WORDS_TIP) < 0)
+            sheet->failed = true;
+    }
+    /* The number comes first: a tooltip that began with "image" would load a picture. */
+    fprintf(sheet->out,
+            "END\n"
+            "tip(i, x, y) = sprintf(\"%%.4g %s at %%.4g %s\\n\", y, x) . $tips[i][2:*]\n",
+            sheet->y.name, sheet->x.name);
+}
+
+/* Set-up */
+
+/* The end of a set terminal command. */
+static void write_size(const struct sheet *sheet)
+{
+    const struct look *look = sheet->look;
+
+    if (look->font)
+        fprintf(sheet->out, " font '%s,11'", look->font);
+    if (look->per_inch > 0)
+        fprintf(sheet->out, " size %.2fin,%.2fin\n", sheet->width / look->per_inch,
+                sheet->height / look->per_inch);
+    else
+        fprintf(sheet->out, " size %u,%u\n", sheet->width, sheet->height);
+}
+
+/* A window opens on the terminal that -e "window = '...'" names, or the first that there is. */
+static void write_window(const struct sheet *sheet)
+{
+    static const char *const terminals[] = {"qt", "wxt", "x11"};
+
+    fputs("if (!exists('window')) window = ''\n", sheet->out);
+    for (size_t i = 0; i < COUNT(terminals); i++)
+        fprintf(sheet->out,
+                "if (window eq '' && strstrt(GPVAL_TERMINALS, ' %s ') > 0) window = '%s'\n",
+                terminals[i], terminals[i]);
+    fputs("if (window eq '') exit error 'no terminal of this gnuplot opens windows'\n", sheet->out);
+    for (size_t i = 0; i < COUNT(terminals); i++) {
+        fprintf(sheet->out, "if (window eq '%s') set terminal %s %s title 'memwatch'", terminals[i],
+                terminals[i], sheet->look->options);
+        write_size(sheet);
+    }
+}
+
+static void write_terminal(const struct sheet *sheet)
+{
+    if (sheet->look->terminal) {
+        fprintf(sheet->out, "set terminal %s %s", sheet->look->terminal, sheet->look->options);
+        write_size(sheet);
+    } else {
+        write_window(sheet);
+    }
+}
+
+/* Title and subtitle; with letters also what is measured, because upright letters read badly. */
+static void write_headings(const struct sheet *sheet)
+{
+    FILE *out = sheet->out;
+    bool subtitle = sheet->plot->subtitle && *sheet->plot->subtitle;
+    unsigned line = 1;
+
+    if (!sheet->look->characters) {
+        fprintf(out, "set tmargin %s\n", subtitle ? "4" : "3");
+        fprintf(out, "set label 1 name(%d) at graph 0, graph 1 left offset 0, %s font '%s,14'\n",
+                WORD_TITLE, subtitle ? "2.2" : "1.1", sheet->look->bold);
+        if (subtitle)
+            fprintf(out,
+                    "set label 2 name(%d) at graph 0, graph 1 left offset 0, 1 font '%s,10' "
+                    "textcolor rgb '#666666'\n",
+                    WORD_SUBTITLE, sheet->look->font);
+        return;
+    }
+    fprintf(out, "set label 3 name(%d) at graph 0, graph 1 left offset -7, %u\n", WORD_Y_LABEL,
+            line++);
+    if (subtitle && sheet->height >= 30)
+        fprintf(out, "set label 2 name(%d) at graph 0, graph 1 left offset -7, %u\n", WORD_SUBTITLE,
+                line++);
+    fprintf(out, "set label 1 name(%d) at graph 0, graph 1 left offset -7, %u\nset tmargin %u\n",
+            WORD_TITLE, line, line);
+}
+
+static void write_axes(const struct sheet *sheet)
+{
+    FILE *out = sheet->out;
+    bool characters = sheet->look->characters;
+
+    fprintf(out, "set xrange [%.12g:%.12g]\nset yrange [0:%.12g]\n", sheet->x.low, sheet->x.high,
+            sheet->y.high);
+    fputs("set xtics nomirror out ", out);
+    mw_axis_write_tics(out, &sheet->x);
+    fputs("\nset ytics nomirror out ", out);
+    mw_axis_write_tics(out, &sheet->y);
+    fprintf(out, "\nset xlabel 'time since start in %s'\n", sheet->x.unit);
+    if (characters) {
+        fputs("set border 3\nset lmargin 9\nset rmargin 2\n", out);
+        return;
+    }
+    fprintf(out,
+            "set ylabel name(%d)\n"
+            "set border 3 linecolor rgb '#666666' linewidth 1\n"
+            "set tics textcolor rgb '#333333'\n"
+            "set grid xtics ytics back linetype 1 linecolor rgb '#ececec' linewidth 1\n",
+            WORD_Y_LABEL);
+}
+
+/* The highest point that is shown. */
+static double highest(const struct mw_plot *plot)
+{
+    double max = 0;
+
+    /* fmax passes over NAN. */
+    for (size_t c = 0; c < plot->curve_count; c++) {
+        const struct mw_plot_curve *curve = &plot->curves[c];
+
+        for (size_t i = 0; i < curve->point_count; i++) {
+            const struct mw_plot_point *point = &curve->points[i];
+
+            if (point->t_s >= plot->from_s && point->t_s <= plot->to_s && isfinite(point->value))
+                max = fmax(max, fmax(point->value, isfinite(point->high) ? point->high : 0));
+        }
+    }
+    for (size_t i = 0; i < plot->peak_count; i++)
+        max = fmax(max, isfinite(plot->peaks[i].bytes) ? plot->peaks[i].bytes : 0);
+    return max;
+}
+
+static struct sheet new_sheet(FILE *out, const struct mw_plot *plot,
+                              const struct mw_plot_canvas *canvas)
+{
+    const struct look *look = &looks[canvas->format];
+    struct sheet sheet = {
+        .out = out,
+        .plot = plot,
+        .look = look,
+        .width = canvas->width ? canvas->width : look->width,
+        .height = canvas->height ? canvas->height : look->height,
+    };
+    unsigned letters = sheet.width / look->cell_width, lines = sheet.height / look->cell_height;
+
+    sheet.x = mw_axis_time(plot->from_s, plot->to_s, letters / 12 < 12 ? letters / 12 : 12);
+    sheet.y = mw_axis_bytes(highest(plot), look->characters ? 1.15 : 1.1,
+                            lines / 3 < 10 ? lines / 3 : 10);
+    return sheet;
+}
+
+static void write_script(struct sheet *sheet, const char *output_path)
+{
+    sheet->block = (struct mw_block){sheet->out, &sheet->x, &sheet->y};
+    mw_sheet_plan_legend(sheet);
+    fputs("# Drawn by memwatch; gnuplot 5.4 or later runs this.\nset encoding utf8\n", sheet->out);
+    write_words(sheet);
+    write_tips(sheet);
+    write_terminal(sheet);
+    if (output_path)
+        fputs("set output $path[1]\n", sheet->out);
+    write_headings(sheet);
+    write_axes(sheet);
+    mw_sheet_write_key(sheet);
+    mw_sheet_write_peak_labels(sheet);
+    if (sheet->plot->curve_count == 0)
+        fputs("set label 4 'nothing was recorded' at graph 0.5, graph 0.5 center\n", sheet->out);
+    mw_sheet_write_drawing(sheet);
+    if (output_path)
+        fputs("unset output\n", sheet->out);
+}
+
+int mw_plot_script(FILE *out, const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                   const char *output_path, struct mw_error *error)
+{
+    struct sheet sheet;
+
+    if (!(plot->from_s < plot->to_s) || !isfinite(plot->to_s - plot->from_s))
+        return mw_error_set(error, -EINVAL,
+                            "there is nothing to draw: the time axis has no length");
+    if (output_path && mw_words_write_path(out, output_path) < 0)
+        return mw_error_set(
+            error, -EINVAL,
+            "gnuplot cannot draw into a file whose name is empty or has a line break");
+    sheet = new_sheet(out, plot, canvas);
+    write_script(&sheet, output_path);
+    if (sheet.failed)
+        return mw_error_set(error, -ENOMEM, "out of memory while writing the gnuplot script");
+    if (fflush(out) != 0 || ferror(out))
+        return mw_error_set(error, -EIO, "the gnuplot script could not be written");
+    return 0;
+}
