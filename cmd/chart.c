@@ -147,13 +147,22 @@ static int add_trend(struct chart *chart, const struct trace *trace, struct mw_e
     return add_curve(chart, slope_label(slope, to_s - from_s), MW_CURVE_TREND, points, 2, error);
 }
 
-static struct mw_plot_point *copy_points(const struct mw_envelope_point *points, size_t count)
+/*
+ * The points as the plot takes them. PSS is read only now and then, so that nothing is known of it
+ * in between: its readings are joined by straight lines, where the steps of other metrics are real.
+ */
+static struct mw_plot_point *copy_points(const struct mw_envelope_point *points, size_t count,
+                                         bool join, size_t *ret_count)
 {
     struct mw_plot_point *copy = calloc(count ? count : 1, sizeof *copy);
 
-    for (size_t i = 0; copy && i < count; i++)
-        copy[i] = (struct mw_plot_point){(double)points[i].t_us / 1e6, points[i].low,
-                                         points[i].value, points[i].high};
+    *ret_count = 0;
+    for (size_t i = 0; copy && i < count; i++) {
+        if (join && i + 1 < count && points[i + 1].t_us == points[i].t_us)
+            continue;
+        copy[(*ret_count)++] = (struct mw_plot_point){(double)points[i].t_us / 1e6, points[i].low,
+                                                      points[i].value, points[i].high};
+    }
     return copy;
 }
 
@@ -176,6 +185,7 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
 {
     const struct chart_options *options = source->options;
     const struct mw_envelope_point *points;
+    struct mw_plot_point *copy;
     size_t count;
     int code;
 
@@ -194,9 +204,13 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
                              options->from_us, source->to_us, add_sample, ret_trace, error);
     if (code == 0 && ret_trace->any && end_us > options->from_us) {
         hold_until(ret_trace, end_us);
-        code = mw_envelope_finish(ret_trace->envelope, end_us, &points, &count);
-        code = code < 0 ? code
-                        : add_curve(chart, label, kind, copy_points(points, count), count, error);
+        if ((code = mw_envelope_finish(ret_trace->envelope, end_us, &points, &count)) == 0) {
+            copy = copy_points(points, count, kind == MW_CURVE_PSS, &count);
+            code = add_curve(chart, label, kind, copy, count, error);
+        } else {
+            free(label);
+            code = out_of_memory(error);
+        }
     } else {
         ret_trace->any = false;
         free(label);

@@ -35,21 +35,27 @@ json_t *json_peak(const struct mw_peak *peak)
                      peak->source == MW_PEAK_KERNEL ? "kernel" : "sampled");
 }
 
-json_t *json_command(const struct mw_process *process)
+json_t *json_words(char *const *words, size_t count)
 {
-    json_t *command = json_array();
+    json_t *array = json_array();
 
-    for (size_t i = 0; i < process->argument_count; i++)
-        json_array_append_new(command, json_text(process->arguments[i]));
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_text(words[i]));
+    return array;
+}
+
+/* What a process ran; its name where the arguments could not be read. */
+static json_t *process_command(const struct mw_process *process)
+{
     if (process->argument_count == 0 && process->name)
-        json_array_append_new(command, json_text(process->name));
-    return command;
+        return json_words(&process->name, 1);
+    return json_words(process->arguments, process->argument_count);
 }
 
 static json_t *process_to_json(const struct mw_process *process)
 {
     return json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", process->pid, "ppid",
-                     process->ppid, "command", json_command(process), "start_s",
+                     process->ppid, "command", process_command(process), "start_s",
                      seconds(process->start_us), "end_s", seconds(process->end_us), "exit_status",
                      optional_number(process->exit_status), "exit_signal",
                      optional_number(process->exit_signal), "peak", json_peak(&process->peak));
@@ -79,8 +85,7 @@ json_t *json_run(const struct recording *recording)
     return json_pack(
         "{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o,"
         " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:[]}",
-        "id", (json_int_t)run->id, "command",
-        recording->process_count ? json_command(recording->processes) : json_array(), "cwd",
+        "id", (json_int_t)run->id, "command", json_words(run->command, run->command_length), "cwd",
         json_text(run->cwd ? run->cwd : ""), "started", mw_format_rfc3339(started, run->started_ns),
         "duration_s", seconds(run->duration_us), "interval_s", seconds(run->interval_us), "note",
         run->note ? json_text(run->note) : json_null(), "children", mw_children_name(run->children),

@@ -18,8 +18,8 @@ json_t *json_text(const char *text);
 /* {"bytes","upper_bytes","from_s","to_s","source"}, or null if never sampled. */
 json_t *json_peak(const struct mw_peak *peak);
 
-/* The command of a process, as an array. */
-json_t *json_command(const struct mw_process *process);
+/* A command, as an array of strings. */
+json_t *json_words(char *const *words, size_t count);
 
 /* The chosen run with everything that is known of it, for `show`. */
 json_t *json_run(const struct recording *recording);

@@ -14,18 +14,6 @@ static const struct option_spec options[] = {
     {0},
 };
 
-static char *last_command(const struct listed_file *file)
-{
-    struct recording recording;
-    char *command;
-
-    if (recording_open(&recording, file->path, NULL) < 0)
-        return NULL;
-    command = recording_command(&recording);
-    recording_close(&recording);
-    return command;
-}
-
 static void print_file(const struct listed_file *file, size_t index)
 {
     char date[MW_FORMAT_SIZE], duration[MW_FORMAT_SIZE], peak[MW_FORMAT_SIZE], size[MW_FORMAT_SIZE];
@@ -41,7 +29,7 @@ static void print_file(const struct listed_file *file, size_t index)
         printf("%3zu  %-19s  %s: %s\n", index, "-", path ? path : "?", why ? why : "");
         return;
     }
-    command = last_command(file);
+    command = mw_text_command((const char *const *)run->command, run->command_length);
     short_command = command ? mw_text_shorten(command, 40) : NULL;
     printf("%3zu  %s  %10s  %9s  %9s  %-9s  %s  %s", index, mw_format_date(date, run->started_ns),
            mw_format_duration(duration, run->duration_us * 1000),
@@ -58,25 +46,20 @@ static json_t *file_to_json(const struct listed_file *file, size_t index)
     json_t *json =
         json_pack("{s:i, s:o, s:I, s:i}", "index", (int)index, "file", json_text(file->path),
                   "file_bytes", (json_int_t)file->size_bytes, "runs", (int)file->run_count);
-    struct recording recording;
+    const struct mw_run *run = &file->last_run;
     char started[MW_FORMAT_SIZE];
 
     if (!json)
         return NULL;
-    if (file->error.code < 0) {
+    if (file->error.code < 0)
         json_object_set_new(json, "error", json_text(file->error.text));
+    if (file->run_count == 0)
         return json;
-    }
-    if (recording_open(&recording, file->path, NULL) < 0)
-        return json;
-    json_object_set_new(json, "started",
-                        json_string(mw_format_rfc3339(started, recording.run->started_ns)));
-    json_object_set_new(json, "duration_s", json_real((double)recording.run->duration_us / 1e6));
-    json_object_set_new(json, "end", json_string(mw_outcome_name(recording.run->outcome)));
-    json_object_set_new(json, "peak", json_peak(&recording.run->peak));
-    json_object_set_new(json, "command",
-                        recording.process_count ? json_command(recording.processes) : json_array());
-    recording_close(&recording);
+    json_object_set_new(json, "started", json_string(mw_format_rfc3339(started, run->started_ns)));
+    json_object_set_new(json, "duration_s", json_real((double)run->duration_us / 1e6));
+    json_object_set_new(json, "end", json_string(mw_outcome_name(run->outcome)));
+    json_object_set_new(json, "peak", json_peak(&run->peak));
+    json_object_set_new(json, "command", json_words(run->command, run->command_length));
     return json;
 }
 

@@ -237,13 +237,11 @@ void recording_close(struct recording *recording)
 
 char *recording_command(const struct recording *recording)
 {
-    const struct mw_process *root = recording->processes;
+    const struct mw_run *run = recording->run;
 
-    if (recording->process_count == 0)
+    if (run->command_length == 0)
         return strdup("?");
-    if (root->argument_count == 0)
-        return mw_text_printable(root->name ? root->name : "?");
-    return mw_text_command((const char *const *)root->arguments, root->argument_count);
+    return mw_text_command((const char *const *)run->command, run->command_length);
 }
 
 char *process_label(const struct mw_process *process)

@@ -47,7 +47,7 @@ int recording_choose(struct recording *recording, struct mw_run *run, struct mw_
 
 void recording_close(struct recording *recording);
 
-/* The first process's command as one printable line, to be freed; NULL when memory ran out. */
+/* The run's command as one printable line, to be freed; NULL when memory ran out. */
 char *recording_command(const struct recording *recording);
 
 /* A process as a person knows it, "python3 (4711)", to be freed; NULL when memory ran out. */

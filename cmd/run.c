@@ -185,6 +185,7 @@ static int open_session(struct run *run)
         return CMD_RUN_FAILED;
     }
     run->options.session.path = run->path;
+    run->options.session.command = (const char *const *)run->target.arguments;
     code = mw_session_open(&run->session, &run->options.session, &error);
     if (code == 0) {
         if (mw_session_notice(run->session))

@@ -48,6 +48,7 @@ static int print_peak(FILE *out, const struct recording *recording)
     const struct mw_run *run = recording->run;
     const struct mw_process *largest = largest_process(recording);
     mw_auto_free char *label = largest ? process_label(largest) : NULL;
+    bool one_process = run->children == MW_CHILDREN_NONE || recording->process_count == 1;
     char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE];
 
     if (largest && !label)
@@ -56,16 +57,15 @@ static int print_peak(FILE *out, const struct recording *recording)
         fprintf(out, "  peak       never sampled\n");
         return 0;
     }
-    fprintf(out, "  peak       %s at %s", mw_format_bytes(bytes, run->peak.bytes),
-            mw_format_duration(at, run->peak.from_us * 1000));
-    if (run->children == MW_CHILDREN_NONE || recording->process_count == 1)
-        fprintf(out, " in %s", label ? label : "?");
-    else
-        fprintf(out, " in all processes, shared pages counted once a process");
-    fprintf(out, "; sampled every %s\n", mw_format_duration(interval, run->interval_us * 1000));
-    if (largest && run->children == MW_CHILDREN_EACH && recording->process_count > 1)
-        fprintf(out, "             largest: %s, %s\n", label,
-                mw_format_bytes(bytes, largest->peak.bytes));
+    fprintf(out, "  peak       %s at %s in %s; sampled every %s\n",
+            mw_format_bytes(bytes, run->peak.bytes),
+            mw_format_duration(at, run->peak.from_us * 1000),
+            one_process && label ? label : "all processes",
+            mw_format_duration(interval, run->interval_us * 1000));
+    if (!one_process)
+        fprintf(out, "             a sum that counts shared pages once for each process\n");
+    if (!one_process && largest)
+        fprintf(out, "  largest    %s in %s\n", mw_format_bytes(bytes, largest->peak.bytes), label);
     return 0;
 }
 
@@ -161,7 +161,7 @@ static void print_recorder(FILE *out, const struct mw_run *run)
     double share =
         run->duration_us > 0 ? 100.0 * (double)run->recorder.cpu_us / (double)run->duration_us : 0;
 
-    fprintf(out, "  recorder   %s of CPU (%.2g %% of a core), %s\n",
+    fprintf(out, "  recorder   %s of CPU time (%.2g %% of a core), %s of memory\n",
             mw_format_duration(cpu, run->recorder.cpu_us * 1000), share,
             mw_format_bytes(memory, run->recorder.max_rss_bytes));
 }

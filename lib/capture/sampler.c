@@ -218,6 +218,13 @@ static void push_tree(struct mw_sampler *sampler, const struct mw_statm *sum, in
                 &sampler->tree_shared_pages);
 }
 
+/* A zombie has no memory any more, a reaped process no file. */
+static bool has_ended(int read_code, const struct mw_statm *statm)
+{
+    return read_code == -ESRCH || read_code == -ENOENT ||
+           (read_code == 0 && statm->size_pages == 0);
+}
+
 /* Reads every process once. All samples of a sweep carry the same time, so that they can be summed.
  */
 static void sweep(struct mw_sampler *sampler, int64_t now_ns)
@@ -229,8 +236,7 @@ static void sweep(struct mw_sampler *sampler, int64_t now_ns)
         struct mw_statm statm;
         int code = read_statm(process, &statm);
 
-        /* A zombie has no memory any more, a reaped process no file. */
-        if (code == -ESRCH || code == -ENOENT || (code == 0 && statm.size_pages == 0)) {
+        if (has_ended(code, &statm)) {
             if (end_process(sampler, process, now_ns))
                 continue; /* another one stands in its place now */
         } else if (code == 0) {
@@ -241,6 +247,19 @@ static void sweep(struct mw_sampler *sampler, int64_t now_ns)
         i++;
     }
     push_tree(sampler, &sum, now_ns);
+}
+
+/* Says of every process that has ended that it has, and samples nothing. */
+static void end_processes(struct mw_sampler *sampler, int64_t now_ns)
+{
+    for (size_t i = 0; i < sampler->process_count;) {
+        struct process *process = &sampler->processes[i];
+        struct mw_statm statm;
+
+        if (!has_ended(read_statm(process, &statm), &statm) ||
+            !end_process(sampler, process, now_ns))
+            i++; /* else another one stands in its place now */
+    }
 }
 
 static struct process *find_process(struct mw_sampler *sampler, pid_t pid)
@@ -388,6 +407,7 @@ void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
             wait_until(sampler, mw_schedule_due_ns(&sampler->schedule));
     }
     mw_schedule_end(&sampler->schedule, end_ns);
+    end_processes(sampler, end_ns);
 }
 
 void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns)

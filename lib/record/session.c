@@ -30,6 +30,8 @@ struct mw_session {
     struct mw_sampler *sampler;
     struct mw_pss *pss;
     char *version, *note;
+    char **command; /* ends with NULL */
+    size_t command_length;
     int64_t interval_ns;
     enum mw_children children;
     bool all_arguments;
@@ -206,6 +208,8 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
     char *scheduling = strdup(session->scheduling);
     struct mw_run run = {
         .version = session->version,
+        .command = session->command,
+        .command_length = session->command_length,
         .started_ns = session->start_realtime_ns,
         .interval_us = session->interval_ns / 1000,
         .children = session->children,
@@ -298,6 +302,24 @@ static void *run_sampler(void *argument)
 
 /* --- the caller's thread ---------------------------------------------------------------------- */
 
+static int copy_command(struct mw_session *session, const struct mw_session_options *options)
+{
+    size_t length = 0;
+
+    while (options->command[length] && (length == 0 || options->all_arguments))
+        length++;
+    session->command = calloc(length + 1, sizeof *session->command);
+    if (!session->command)
+        return -ENOMEM;
+    for (; session->command_length < length; session->command_length++) {
+        session->command[session->command_length] =
+            strdup(options->command[session->command_length]);
+        if (!session->command[session->command_length])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 int mw_session_open(struct mw_session **ret_session, const struct mw_session_options *options,
                     struct mw_error *error)
 {
@@ -318,7 +340,8 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     session->note = options->note ? strdup(options->note) : NULL;
     if (session->failure_fd < 0)
         code = mw_error_errno(error, errno, "eventfd");
-    else if (!session->pss || !session->version || (options->note && !session->note))
+    else if (!session->pss || !session->version || (options->note && !session->note) ||
+             copy_command(session, options) < 0)
         code = mw_error_errno(error, ENOMEM, "cannot record");
     else if ((code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
         code = mw_writer_open(&session->writer, options->path, error);
@@ -439,6 +462,9 @@ void mw_session_free(struct mw_session *session)
     sem_destroy(&session->writer_go);
     if (session->failure_fd >= 0)
         close(session->failure_fd);
+    for (size_t i = 0; i < session->command_length; i++)
+        free(session->command[i]);
+    free(session->command);
     free(session->version);
     free(session->note);
     free(session);

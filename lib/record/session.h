@@ -22,10 +22,11 @@
 struct mw_session;
 
 struct mw_session_options {
-    const char *path;    /* of the file: created, or given one more run */
-    const char *version; /* of this memwatch */
-    const char *note;    /* NULL: none */
-    int64_t interval_ns; /* at least 1000 */
+    const char *path;           /* of the file: created, or given one more run */
+    const char *version;        /* of this memwatch */
+    const char *const *command; /* to store as what was run; ends with NULL */
+    const char *note;           /* NULL: none */
+    int64_t interval_ns;        /* at least 1000 */
     enum mw_children children;
     bool all_arguments; /* store all arguments of programs, or their names alone */
 };

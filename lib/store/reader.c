@@ -141,6 +141,30 @@ static int64_t last_run(const struct mw_run *runs, size_t count)
     return count ? runs[count - 1].id : 0;
 }
 
+/* Reads the words that belong to a row: the statement's first parameter is its id. */
+static int read_words(struct mw_reader *reader, sqlite3_stmt *row, int64_t id, char ***words,
+                      size_t *count, struct mw_error *error)
+{
+    int step;
+
+    sqlite3_bind_int64(row, 1, id);
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        char **grown = grow(*words, *count, sizeof *grown);
+        char *word = column_text(row, 0);
+
+        if (grown)
+            *words = grown;
+        if (!grown || !word) {
+            free(word);
+            sqlite3_reset(row);
+            return mw_error_errno(error, ENOMEM, "%s", reader->path);
+        }
+        grown[(*count)++] = word;
+    }
+    sqlite3_reset(row);
+    return end_of_rows(reader, step, error);
+}
+
 static struct mw_run column_run(sqlite3_stmt *row)
 {
     int column = 0;
@@ -185,6 +209,7 @@ int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *r
                    struct mw_error *error)
 {
     mw_auto_statement sqlite3_stmt *row = NULL;
+    mw_auto_statement sqlite3_stmt *word = NULL;
     struct mw_run *runs = NULL, *grown;
     size_t count = 0;
     int code, step;
@@ -198,7 +223,9 @@ int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *r
                    " peak_kib, peak_upper_kib, peak_from_us, peak_to_us, peak_source"
                    " FROM run ORDER BY id",
                    &row, error);
-    if (code < 0)
+    if (code < 0 ||
+        (code = prepare(reader, "SELECT value FROM command WHERE run = ?1 ORDER BY position", &word,
+                        error)) < 0)
         return code;
     while ((step = sqlite3_step(row)) == SQLITE_ROW) {
         grown = grow(runs, count, sizeof *runs);
@@ -208,6 +235,10 @@ int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *r
         }
         runs = grown;
         runs[count++] = column_run(row);
+        code = read_words(reader, word, runs[count - 1].id, &runs[count - 1].command,
+                          &runs[count - 1].command_length, error);
+        if (code < 0)
+            goto fail;
     }
     if ((code = end_of_rows(reader, step, error)) < 0)
         goto fail;
@@ -226,30 +257,6 @@ fail:
         mw_run_clear(&runs[i]);
     free(runs);
     return code;
-}
-
-/* Reads the arguments of the last image of a process: rows (position, value). */
-static int read_arguments(struct mw_reader *reader, sqlite3_stmt *row, struct mw_process *process,
-                          struct mw_error *error)
-{
-    int step;
-
-    sqlite3_bind_int64(row, 1, process->id);
-    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        char **grown = grow(process->arguments, process->argument_count, sizeof *grown);
-        char *value = column_text(row, 0);
-
-        if (!grown || !value) {
-            free(value);
-            process->arguments = grown ? grown : process->arguments;
-            sqlite3_reset(row);
-            return mw_error_errno(error, ENOMEM, "%s", reader->path);
-        }
-        process->arguments = grown;
-        process->arguments[process->argument_count++] = value;
-    }
-    sqlite3_reset(row);
-    return end_of_rows(reader, step, error);
 }
 
 static struct mw_process column_process(sqlite3_stmt *row)
@@ -299,7 +306,10 @@ int mw_reader_processes(struct mw_reader *reader, int64_t run, struct mw_process
         }
         processes = grown;
         processes[count++] = column_process(row);
-        if ((code = read_arguments(reader, argument, &processes[count - 1], error)) < 0)
+        code =
+            read_words(reader, argument, processes[count - 1].id, &processes[count - 1].arguments,
+                       &processes[count - 1].argument_count, error);
+        if (code < 0)
             goto fail;
     }
     if ((code = end_of_rows(reader, step, error)) < 0)

@@ -44,8 +44,16 @@ int mw_outcome_parse(const char *name)
     return find_name(outcome_names, sizeof outcome_names / sizeof *outcome_names, name);
 }
 
+static void free_strings(char **strings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(strings[i]);
+    free(strings);
+}
+
 void mw_run_clear(struct mw_run *run)
 {
+    free_strings(run->command, run->command_length);
     free(run->version);
     free(run->cwd);
     free(run->note);
@@ -57,8 +65,6 @@ void mw_run_clear(struct mw_run *run)
 void mw_process_clear(struct mw_process *process)
 {
     free(process->name);
-    for (size_t i = 0; i < process->argument_count; i++)
-        free(process->arguments[i]);
-    free(process->arguments);
+    free_strings(process->arguments, process->argument_count);
     *process = (struct mw_process){0};
 }

@@ -71,7 +71,9 @@ struct mw_recorder_cost {
 /* One run. The strings belong to whoever holds the struct. */
 struct mw_run {
     int64_t id;
-    char *version;       /* of the memwatch that recorded it */
+    char *version;  /* of the memwatch that recorded it */
+    char **command; /* as its user gave it */
+    size_t command_length;
     int64_t started_ns;  /* CLOCK_REALTIME, since 1970 */
     int64_t duration_us; /* recorded; so far, while it records */
     int64_t interval_us;

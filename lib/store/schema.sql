@@ -52,6 +52,14 @@ CREATE TABLE run (
     peak_source        TEXT CHECK (peak_source IN ('kernel', 'sampled'))
 ) STRICT;
 
+-- The command as its user gave it: position 0 is the program.
+CREATE TABLE command (
+    run                INTEGER NOT NULL REFERENCES run,
+    position           INTEGER NOT NULL,
+    value              TEXT    NOT NULL,
+    PRIMARY KEY (run, position)
+) STRICT, WITHOUT ROWID;
+
 -- Peaks: at least peak_kib was in use at some moment from peak_from_us to peak_to_us, and never more
 -- than peak_upper_kib (null: nothing is known above what was seen). 'sampled': the highest sample.
 -- 'kernel': the kernel's high-water mark. A tree's peak is the highest sum of one sweep over its
@@ -148,8 +156,8 @@ FROM process;
 
 CREATE VIEW runs AS
 SELECT id AS run, datetime(started_ns / 1000000000, 'unixepoch', 'localtime') AS started,
-       (SELECT command FROM processes WHERE processes.run = run.id
-        ORDER BY process LIMIT 1) AS command,
+       (SELECT group_concat(value, ' ') FROM
+            (SELECT value FROM command WHERE command.run = run.id ORDER BY position)) AS command,
        duration_us / 1e6 AS duration_s, interval_us / 1e6 AS interval_s, outcome, exit_status, exit_signal,
        peak_kib * 1024 AS peak_bytes, peak_from_us / 1e6 AS peak_from_s,
        ticks_due, ticks_taken, ticks_missed, note

@@ -20,6 +20,7 @@ enum statement {
     BEGIN,
     COMMIT,
     ADD_RUN,
+    ADD_COMMAND,
     ADD_PROCESS,
     ADD_IMAGE,
     ADD_ARGUMENT,
@@ -41,6 +42,7 @@ static const char *const sql[STATEMENT_COUNT] = {
     [COMMIT] = "COMMIT",
     [ADD_RUN] = "INSERT INTO run (version, started_ns, duration_us, interval_us, children, cwd, "
                 "note, scheduling, tracking) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [ADD_COMMAND] = "INSERT INTO command (run, position, value) VALUES (?1, ?2, ?3)",
     [ADD_PROCESS] = "INSERT INTO process (run, pid, ppid, start_us) VALUES (?1, ?2, ?3, ?4)",
     [ADD_IMAGE] = "INSERT INTO image (process, since_us, name) VALUES (?1, ?2, ?3)",
     [ADD_ARGUMENT] = "INSERT INTO argument (image, position, value) VALUES (?1, ?2, ?3)",
@@ -288,6 +290,20 @@ void mw_writer_close(struct mw_writer *writer)
     free(writer);
 }
 
+/* Stores words with their positions under the row they belong to. */
+static int add_words(struct mw_writer *writer, enum statement which, int64_t row,
+                     const char *const *words, size_t count, struct mw_error *error)
+{
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        BIND(writer, which, row, (int64_t)i);
+        bind_text(writer->statements[which], 3, words[i]);
+        code = run_statement(writer, which, error);
+    }
+    return code;
+}
+
 int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, struct mw_error *error)
 {
     sqlite3_stmt *statement = writer->statements[ADD_RUN];
@@ -309,7 +325,9 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
     writer->root = 0;
     writer->run_peak = (struct high){0};
     writer->tree = (struct entity){0};
-    if ((code = mw_writer_add_clock(writer, 0, run->started_ns, error)) < 0)
+    if ((code = add_words(writer, ADD_COMMAND, writer->run, (const char *const *)run->command,
+                          run->command_length, error)) < 0 ||
+        (code = mw_writer_add_clock(writer, 0, run->started_ns, error)) < 0)
         return code;
     code = mw_writer_commit(writer, error);
     if (code == 0)
@@ -358,7 +376,6 @@ int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, in
 int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_us, const char *name,
                         const char *const *arguments, size_t argument_count, struct mw_error *error)
 {
-    int64_t image;
     int code;
 
     if ((code = need_transaction(writer, error)) < 0)
@@ -367,14 +384,8 @@ int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_u
     bind_text(writer->statements[ADD_IMAGE], 3, name);
     if ((code = run_statement(writer, ADD_IMAGE, error)) < 0)
         return code;
-    image = sqlite3_last_insert_rowid(writer->db);
-    for (size_t i = 0; i < argument_count; i++) {
-        BIND(writer, ADD_ARGUMENT, image, (int64_t)i);
-        bind_text(writer->statements[ADD_ARGUMENT], 3, arguments[i]);
-        if ((code = run_statement(writer, ADD_ARGUMENT, error)) < 0)
-            return code;
-    }
-    return 0;
+    return add_words(writer, ADD_ARGUMENT, sqlite3_last_insert_rowid(writer->db), arguments,
+                     argument_count, error);
 }
 
 static void raise_high(struct high *high, int64_t kib, int64_t t_us)

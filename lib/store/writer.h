@@ -35,8 +35,8 @@ int mw_writer_open(struct mw_writer **ret_writer, const char *path, struct mw_er
 const char *mw_writer_notice(const struct mw_writer *writer);
 
 /*
- * Starts a run from the fields version, started_ns, interval_us, children, cwd, note, scheduling
- * and tracking; the others are ignored.
+ * Starts a run from the fields version, command, started_ns, interval_us, children, cwd, note,
+ * scheduling and tracking; the others are ignored.
  */
 int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, struct mw_error *error);
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <time.h>
 
-/* A number with three significant digits and no exponent. */
+/* A number with three significant digits and no exponent; a whole one without decimals. */
 static void put_scaled(char buffer[static MW_FORMAT_SIZE], double number, const char *unit)
 {
     double size = fabs(number);
-    int decimals = size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
+    int decimals = size == round(size) ? 0 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
 
     snprintf(buffer, MW_FORMAT_SIZE, "%.*f %s", decimals, number, unit);
 }

@@ -9,7 +9,8 @@
 
 enum { MW_FORMAT_SIZE = 32 };
 
-/* Bytes with three significant digits in powers of 1024: "0 B", "812 KiB", "48.7 MiB", "-1.50 GiB".
+/* Bytes with three significant digits in powers of 1024: "0 B", "812 KiB", "48.7 MiB", "-1.50 GiB",
+ * "2 GiB".
  */
 char *mw_format_bytes(char buffer[static MW_FORMAT_SIZE], int64_t bytes);
 
