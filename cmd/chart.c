@@ -2,6 +2,7 @@
 
 #include "analysis/envelope.h"
 #include "analysis/trend.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/format.h"
 #include "util/text.h"
@@ -22,7 +23,7 @@ struct chart {
     struct mw_plot_peak *peaks;
     struct mw_plot_gap *gaps;
     char *title, *subtitle;
-    size_t room; /* of curves and peaks */
+    size_t curve_room, peak_room;
 };
 
 /* One series on its way into a curve. */
@@ -74,18 +75,9 @@ static int out_of_memory(struct mw_error *error)
 static int add_curve(struct chart *chart, char *label, enum mw_curve_kind kind,
                      struct mw_plot_point *points, size_t point_count, struct mw_error *error)
 {
-    if (chart->plot.curve_count == chart->room) {
-        size_t room = chart->room ? chart->room * 2 : 16;
-        struct mw_plot_curve *curves = reallocarray(chart->curves, room, sizeof *curves);
-        struct mw_plot_peak *peaks =
-            curves ? reallocarray(chart->peaks, room, sizeof *peaks) : NULL;
-
-        chart->curves = curves ? curves : chart->curves;
-        chart->peaks = peaks ? peaks : chart->peaks;
-        if (peaks)
-            chart->room = room;
-    }
-    if (!label || !points || chart->plot.curve_count == chart->room) {
+    if (!label || !points ||
+        !mw_array_reserve(&chart->curves, chart->plot.curve_count, &chart->curve_room,
+                          sizeof *chart->curves)) {
         free(label);
         free(points);
         return out_of_memory(error);
@@ -100,7 +92,9 @@ static int add_peak(struct chart *chart, const struct trace *trace, struct mw_er
     char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
     char *label;
 
-    if (asprintf(&label, "%s at %s", mw_format_bytes(bytes, trace->peak.bytes),
+    if (!mw_array_reserve(&chart->peaks, chart->plot.peak_count, &chart->peak_room,
+                          sizeof *chart->peaks) ||
+        asprintf(&label, "%s at %s", mw_format_bytes(bytes, trace->peak.bytes),
                  mw_format_duration(at, trace->peak.t_us * 1000)) < 0)
         return out_of_memory(error);
     chart->peaks[chart->plot.peak_count++] = (struct mw_plot_peak){
@@ -204,7 +198,7 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
                              options->from_us, source->to_us, add_sample, ret_trace, error);
     if (code == 0 && ret_trace->any && end_us > options->from_us) {
         hold_until(ret_trace, end_us);
-        if ((code = mw_envelope_finish(ret_trace->envelope, end_us, &points, &count)) == 0) {
+        if (mw_envelope_finish(ret_trace->envelope, end_us, &points, &count) == 0) {
             copy = copy_points(points, count, kind == MW_CURVE_PSS, &count);
             code = add_curve(chart, label, kind, copy, count, error);
         } else {

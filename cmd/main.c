@@ -3,6 +3,7 @@
  */
 #include "cmd/command.h"
 #include "config.h"
+#include "util/array.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static const struct command *const commands[] = {
     &list_command, &rm_command,   &clean_command,
 };
 
-enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+enum { COMMAND_COUNT = MW_COUNT(commands) };
 
 static const struct command *find_command(const char *name)
 {

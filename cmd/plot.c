@@ -3,6 +3,7 @@
 #include "cmd/recording.h"
 #include "plot/gnuplot.h"
 #include "plot/script.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
 #include "util/text.h"
@@ -104,7 +105,7 @@ static int find_format(const char *path, struct mw_plot_canvas *ret_canvas, bool
 {
     const char *extension = strrchr(path, '.');
 
-    for (size_t i = 0; extension && i < sizeof formats / sizeof *formats; i++) {
+    for (size_t i = 0; extension && i < MW_COUNT(formats); i++) {
         if (strcmp(extension, formats[i].extension) == 0) {
             ret_canvas->format = formats[i].format;
             *ret_script = formats[i].script;

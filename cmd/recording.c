@@ -1,6 +1,7 @@
 #include "cmd/recording.h"
 
 #include "store/file.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
 #include "util/text.h"
@@ -69,15 +70,8 @@ int list_files(struct listed_file **ret_files, size_t *ret_count, struct mw_erro
     while ((entry = readdir(folder))) {
         if (!mw_file_is_memwatch(entry->d_name))
             continue;
-        if (count == capacity) {
-            struct listed_file *grown;
-
-            capacity = capacity ? capacity * 2 : 16;
-            grown = reallocarray(files, capacity, sizeof *files);
-            if (!grown)
-                break;
-            files = grown;
-        }
+        if (!mw_array_reserve(&files, count, &capacity, sizeof *files))
+            break;
         files[count] = (struct listed_file){.path = strdup(entry->d_name)};
         if (!files[count].path)
             break;
@@ -156,7 +150,6 @@ static int split_operand(const char *operand, char **ret_path, int64_t *ret_id,
     const char *colon = strrchr(operand, ':');
     mw_auto_free char *file = NULL;
     struct stat status;
-    int code;
 
     *ret_id = -1;
     if (!colon || stat(operand, &status) == 0 ||
@@ -165,8 +158,7 @@ static int split_operand(const char *operand, char **ret_path, int64_t *ret_id,
     file = strndup(operand, (size_t)(colon - operand));
     if (!file)
         return mw_error_errno(error, ENOMEM, "%s", operand);
-    code = find_file(file, ret_path, error);
-    return code;
+    return find_file(file, ret_path, error);
 }
 
 static struct mw_run *find_run(const struct recording *recording, int64_t id)

@@ -373,7 +373,7 @@ static int run_target(struct run *run)
 
     if ((status = open_session(run)) != 0)
         return status;
-    if ((code = catch_signals(run, &error)) < 0 || (code = launch(run, &error)) < 0) {
+    if (catch_signals(run, &error) < 0 || launch(run, &error) < 0) {
         cmd_fail(&error);
         return CMD_RUN_FAILED;
     }

@@ -1,5 +1,7 @@
 #include "analysis/envelope.h"
 
+#include "util/array.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -75,16 +77,10 @@ static int64_t column_start(const struct mw_envelope *envelope, size_t column)
 
 static void emit(struct mw_envelope *envelope, int64_t t_us, double low, double value, double high)
 {
-    if (envelope->count == envelope->capacity) {
-        size_t capacity = envelope->capacity ? envelope->capacity * 2 : 256;
-        struct mw_envelope_point *grown = reallocarray(envelope->points, capacity, sizeof *grown);
-
-        if (!grown) {
-            envelope->out_of_memory = true;
-            return;
-        }
-        envelope->points = grown;
-        envelope->capacity = capacity;
+    if (!mw_array_reserve(&envelope->points, envelope->count, &envelope->capacity,
+                          sizeof *envelope->points)) {
+        envelope->out_of_memory = true;
+        return;
     }
     envelope->points[envelope->count++] = (struct mw_envelope_point){t_us, low, value, high};
 }

@@ -22,15 +22,13 @@ static bool is_executable(const char *path, int *ret_errno)
 {
     struct stat status;
 
-    if (stat(path, &status) < 0)
+    if (stat(path, &status) < 0 || access(path, X_OK) < 0) {
         *ret_errno = errno;
-    else if (S_ISDIR(status.st_mode))
+        return false;
+    }
+    if (S_ISDIR(status.st_mode))
         *ret_errno = EISDIR;
-    else if (access(path, X_OK) < 0)
-        *ret_errno = errno;
-    else
-        return true;
-    return false;
+    return !S_ISDIR(status.st_mode);
 }
 
 static int not_found(const char *program, int errno_value, struct mw_error *error)

@@ -2,6 +2,7 @@
 
 #include "capture/clock.h"
 #include "capture/procfs.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <dirent.h>
@@ -54,27 +55,11 @@ static void close_known(struct known *known)
         close(known->task_fd);
 }
 
-/* Makes room for one more element; false when memory ran out. */
-static bool reserve(void *array, size_t count, size_t *capacity, size_t size)
-{
-    size_t larger = *capacity ? *capacity * 2 : 16;
-    void *grown;
-
-    if (count < *capacity)
-        return true;
-    grown = reallocarray(*(void **)array, larger, size);
-    if (!grown)
-        return false;
-    *(void **)array = grown;
-    *capacity = larger;
-    return true;
-}
-
 static void add_event(struct mw_tracker *tracker, enum mw_tracker_event_kind kind, pid_t pid,
                       pid_t ppid)
 {
-    if (!reserve(&tracker->events, tracker->event_count, &tracker->event_capacity,
-                 sizeof *tracker->events))
+    if (!mw_array_reserve(&tracker->events, tracker->event_count, &tracker->event_capacity,
+                          sizeof *tracker->events))
         return; /* the next look finds it again */
     tracker->events[tracker->event_count++] =
         (struct mw_tracker_event){.kind = kind, .pid = pid, .ppid = ppid};
@@ -99,8 +84,8 @@ static struct known *find_known(struct mw_tracker *tracker, pid_t pid)
 
 static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t now_ns)
 {
-    if (!reserve(&tracker->known, tracker->known_count, &tracker->known_capacity,
-                 sizeof *tracker->known))
+    if (!mw_array_reserve(&tracker->known, tracker->known_count, &tracker->known_capacity,
+                          sizeof *tracker->known))
         return false;
     tracker->known[tracker->known_count++] = (struct known){
         .pid = pid,
@@ -155,7 +140,7 @@ static void read_thread_children(struct mw_tracker *tracker, pid_t pid, int64_t 
         return;
     }
     while ((entry = readdir(threads))) {
-        pid_t thread = (pid_t)atoi(entry->d_name);
+        pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for "." and ".." */
 
         if (thread > 0 && thread != pid) {
             mw_auto_fd int children = open_children(pid, thread);

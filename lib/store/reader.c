@@ -2,6 +2,7 @@
 
 #include "store/file.h"
 #include "store/sql.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -81,14 +82,6 @@ static int end_of_rows(struct mw_reader *reader, int step, struct mw_error *erro
     return step == SQLITE_DONE ? 0 : mw_sql_error(reader->db, reader->path, error);
 }
 
-/* Makes room for one more element in an array that doubles; NULL when memory ran out. */
-static void *grow(void *array, size_t count, size_t size)
-{
-    if (count & (count - 1)) /* not a power of two: there is room */
-        return array;
-    return reallocarray(array, count ? count * 2 : 1, size);
-}
-
 /* Sums and products of numbers from a file that may be hostile: held at the ends of the range. */
 static int64_t add_us(int64_t a, int64_t b)
 {
@@ -145,21 +138,17 @@ static int64_t last_run(const struct mw_run *runs, size_t count)
 static int read_words(struct mw_reader *reader, sqlite3_stmt *row, int64_t id, char ***words,
                       size_t *count, struct mw_error *error)
 {
+    size_t room = 0;
     int step;
 
     sqlite3_bind_int64(row, 1, id);
     while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        char **grown = grow(*words, *count, sizeof *grown);
-        char *word = column_text(row, 0);
-
-        if (grown)
-            *words = grown;
-        if (!grown || !word) {
-            free(word);
+        if (!mw_array_reserve(words, *count, &room, sizeof **words) ||
+            !((*words)[*count] = column_text(row, 0))) {
             sqlite3_reset(row);
             return mw_error_errno(error, ENOMEM, "%s", reader->path);
         }
-        grown[(*count)++] = word;
+        (*count)++;
     }
     sqlite3_reset(row);
     return end_of_rows(reader, step, error);
@@ -210,8 +199,8 @@ int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *r
 {
     mw_auto_statement sqlite3_stmt *row = NULL;
     mw_auto_statement sqlite3_stmt *word = NULL;
-    struct mw_run *runs = NULL, *grown;
-    size_t count = 0;
+    struct mw_run *runs = NULL;
+    size_t count = 0, room = 0;
     int code, step;
 
     code = prepare(reader,
@@ -228,12 +217,10 @@ int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *r
                         error)) < 0)
         return code;
     while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        grown = grow(runs, count, sizeof *runs);
-        if (!grown) {
+        if (!mw_array_reserve(&runs, count, &room, sizeof *runs)) {
             code = mw_error_errno(error, ENOMEM, "%s", reader->path);
             goto fail;
         }
-        runs = grown;
         runs[count++] = column_run(row);
         code = read_words(reader, word, runs[count - 1].id, &runs[count - 1].command,
                           &runs[count - 1].command_length, error);
@@ -279,8 +266,8 @@ int mw_reader_processes(struct mw_reader *reader, int64_t run, struct mw_process
 {
     mw_auto_statement sqlite3_stmt *row = NULL;
     mw_auto_statement sqlite3_stmt *argument = NULL;
-    struct mw_process *processes = NULL, *grown;
-    size_t count = 0;
+    struct mw_process *processes = NULL;
+    size_t count = 0, room = 0;
     int code, step;
 
     if ((code = prepare(reader,
@@ -299,12 +286,10 @@ int mw_reader_processes(struct mw_reader *reader, int64_t run, struct mw_process
         return code;
     sqlite3_bind_int64(row, 1, run);
     while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        grown = grow(processes, count, sizeof *processes);
-        if (!grown) {
+        if (!mw_array_reserve(&processes, count, &room, sizeof *processes)) {
             code = mw_error_errno(error, ENOMEM, "%s", reader->path);
             goto fail;
         }
-        processes = grown;
         processes[count++] = column_process(row);
         code =
             read_words(reader, argument, processes[count - 1].id, &processes[count - 1].arguments,
@@ -329,7 +314,7 @@ int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_ga
 {
     mw_auto_statement sqlite3_stmt *row = NULL;
     mw_auto_free struct mw_gap *gaps = NULL;
-    size_t count = 0;
+    size_t count = 0, room = 0;
     int code, step;
 
     code = prepare(reader, "SELECT from_us, to_us, ticks FROM gap WHERE run = ?1 ORDER BY from_us",
@@ -338,11 +323,8 @@ int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_ga
         return code;
     sqlite3_bind_int64(row, 1, run);
     while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        struct mw_gap *grown = grow(gaps, count, sizeof *gaps);
-
-        if (!grown)
+        if (!mw_array_reserve(&gaps, count, &room, sizeof *gaps))
             return mw_error_errno(error, ENOMEM, "%s", reader->path);
-        gaps = grown;
         gaps[count++] = (struct mw_gap){
             .from_us = sqlite3_column_int64(row, 0),
             .to_us = sqlite3_column_int64(row, 1),
@@ -373,7 +355,7 @@ static int find_stretches(struct mw_reader *reader, int64_t run, int64_t process
 {
     mw_auto_statement sqlite3_stmt *row = NULL;
     mw_auto_free struct stretch *stretches = NULL;
-    size_t count = 0;
+    size_t count = 0, room = 0;
     int code, step;
 
     code = prepare(
@@ -393,11 +375,8 @@ static int find_stretches(struct mw_reader *reader, int64_t run, int64_t process
     if (process != MW_PROCESS_TREE)
         sqlite3_bind_int64(row, 3, process);
     while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        struct stretch *grown = grow(stretches, count, sizeof *stretches);
-
-        if (!grown)
+        if (!mw_array_reserve(&stretches, count, &room, sizeof *stretches))
             return mw_error_errno(error, ENOMEM, "%s", reader->path);
-        stretches = grown;
         stretches[count] = (struct stretch){.series = sqlite3_column_int64(row, 0),
                                             .since_us = sqlite3_column_int64(row, 1),
                                             .until_us = INT64_MAX};

@@ -1,5 +1,7 @@
 #include "store/recording.h"
 
+#include "util/array.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,12 +38,12 @@ const char *mw_outcome_name(enum mw_outcome outcome)
 
 int mw_children_parse(const char *name)
 {
-    return find_name(children_names, sizeof children_names / sizeof *children_names, name);
+    return find_name(children_names, MW_COUNT(children_names), name);
 }
 
 int mw_outcome_parse(const char *name)
 {
-    return find_name(outcome_names, sizeof outcome_names / sizeof *outcome_names, name);
+    return find_name(outcome_names, MW_COUNT(outcome_names), name);
 }
 
 static void free_strings(char **strings, size_t count)

@@ -3,6 +3,7 @@
 #include "store/file.h"
 #include "store/migrate.h"
 #include "store/sql.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -174,7 +175,7 @@ static bool is_network_file_system(int fd)
 
     if (fstatfs(fd, &status) < 0)
         return false;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    for (size_t i = 0; i < MW_COUNT(types); i++) {
         if ((unsigned long)status.f_type == types[i])
             return true;
     }
@@ -335,38 +336,42 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
     return code;
 }
 
-/* The entity of a slot; grows the table. NULL when memory ran out. */
+/* Grows the table of entities up to a slot; false when memory ran out. */
+static bool reserve_slot(struct mw_writer *writer, uint32_t slot)
+{
+    size_t count = (size_t)slot + 1 + slot / 2;
+    struct entity *entities;
+
+    if (slot < writer->entity_count)
+        return true;
+    entities = reallocarray(writer->entities, count, sizeof *entities);
+    if (!entities)
+        return false;
+    memset(entities + writer->entity_count, 0, (count - writer->entity_count) * sizeof *entities);
+    writer->entities = entities;
+    writer->entity_count = count;
+    return true;
+}
+
 static struct entity *entity_at(struct mw_writer *writer, uint32_t slot)
 {
-    if (slot == MW_SLOT_TREE)
-        return &writer->tree;
-    if (slot >= writer->entity_count) {
-        size_t count = (size_t)slot + 1 + slot / 2;
-        struct entity *entities = reallocarray(writer->entities, count, sizeof *entities);
-
-        if (!entities)
-            return NULL;
-        memset(entities + writer->entity_count, 0,
-               (count - writer->entity_count) * sizeof *entities);
-        writer->entities = entities;
-        writer->entity_count = count;
-    }
-    return &writer->entities[slot];
+    return slot == MW_SLOT_TREE ? &writer->tree : &writer->entities[slot];
 }
 
 int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, int ppid,
                             int64_t start_us, struct mw_error *error)
 {
-    struct entity *entity = entity_at(writer, slot);
+    struct entity *entity;
     int code;
 
-    if (!entity)
+    if (!reserve_slot(writer, slot))
         return mw_error_errno(error, ENOMEM, "%s", writer->path);
     if ((code = need_transaction(writer, error)) < 0)
         return code;
     BIND(writer, ADD_PROCESS, writer->run, pid, ppid, start_us);
     if ((code = run_statement(writer, ADD_PROCESS, error)) < 0)
         return code;
+    entity = entity_at(writer, slot);
     *entity = (struct entity){.process = sqlite3_last_insert_rowid(writer->db)};
     if (writer->root == 0)
         writer->root = entity->process;

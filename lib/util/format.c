@@ -1,5 +1,7 @@
 #include "util/format.h"
 
+#include "util/array.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +23,7 @@ char *mw_format_bytes(char buffer[static MW_FORMAT_SIZE], int64_t bytes)
     size_t unit = 0;
 
     /* 999.5 and above would need a fourth digit. */
-    while (fabs(number) >= 999.5 && unit + 1 < sizeof units / sizeof *units) {
+    while (fabs(number) >= 999.5 && unit + 1 < MW_COUNT(units)) {
         number /= 1024;
         unit++;
     }

@@ -1,5 +1,7 @@
 #include "util/parse.h"
 
+#include "util/array.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -21,8 +23,6 @@ static const struct unit size_units[] = {
     {"MiB", 0x1p20}, {"G", 0x1p30}, {"GiB", 0x1p30}, {"T", 0x1p40},   {"TiB", 0x1p40},
     {"kB", 1e3},     {"MB", 1e6},   {"GB", 1e9},     {"TB", 1e12},
 };
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /*
  * Reads an unsigned decimal number with optional fraction and exponent at text; returns the first
@@ -81,7 +81,7 @@ static int parse_scaled(const char *text, const struct unit *units, size_t unit_
 
 int mw_parse_duration(const char *text, int64_t *ret_ns, struct mw_error *error)
 {
-    int code = parse_scaled(text, duration_units, COUNT(duration_units), ret_ns);
+    int code = parse_scaled(text, duration_units, MW_COUNT(duration_units), ret_ns);
 
     if (code == -ERANGE)
         return mw_error_set(error, code, "'%s' is too long a time", text);
@@ -93,7 +93,7 @@ int mw_parse_duration(const char *text, int64_t *ret_ns, struct mw_error *error)
 
 int mw_parse_size(const char *text, int64_t *ret_bytes, struct mw_error *error)
 {
-    int code = parse_scaled(text, size_units, COUNT(size_units), ret_bytes);
+    int code = parse_scaled(text, size_units, MW_COUNT(size_units), ret_bytes);
 
     if (code == -ERANGE)
         return mw_error_set(error, code, "'%s' is too large a size", text);

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Installs what memwatch needs from Debian, builds it, and installs it. Quiet when all is well; may be
+# run again at any time.
+#
+#   sh cmd/install.sh [--prefix DIR] [--tests]
+#
+#   --prefix DIR  where to install (default: /usr/local for root, else ~/.local)
+#   --tests       also install the packages that tests/run.sh needs
+set -eu
+
+cd "$(dirname "$0")/.."
+
+build_packages="gcc libc6-dev meson ninja-build pkg-config libsqlite3-dev libproc2-dev libjansson-dev"
+run_packages="gnuplot-nox python3"
+test_packages="clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev python3-pytest sqlite3
+    tmux util-linux procps redis-server"
+
+if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi
+packages="$build_packages $run_packages"
+while [ $# -gt 0 ]; do
+    case $1 in
+    --prefix) prefix=${2:?--prefix needs a folder}; shift 2 ;;
+    --tests) packages="$packages $test_packages"; shift ;;
+    *) echo "install.sh: unknown option $1 (there are --prefix DIR and --tests)" >&2; exit 2 ;;
+    esac
+done
+
+say() { echo "install.sh: $*" >&2; }
+
+# Runs a command; shows what it printed only if it fails.
+quietly() {
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        say "failed: $*"
+        exit 1
+    fi
+    rm -f "$log"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+install_packages() {
+    missing=
+    for package in $packages; do
+        is_installed "$package" || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        say "this is no Debian; install the counterparts of:$missing"
+        exit 1
+    fi
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        say "ask an administrator for: apt-get install$missing"
+        exit 1
+    fi
+    quietly as_root apt-get -q update
+    # shellcheck disable=SC2086 # a list of words
+    quietly as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qy install --no-install-recommends $missing
+}
+
+build() {
+    # A folder of another prefix, or one that was configured half, is set up anew.
+    if ! meson introspect --buildoptions build 2>/dev/null | grep -q "\"$prefix\""; then
+        rm -rf build
+        quietly meson setup --buildtype=release --prefix "$prefix" build
+    fi
+    quietly ninja -C build
+    quietly meson install -C build --no-rebuild
+}
+
+install_packages
+build
+case ":$PATH:" in
+*":$prefix/bin:"*) ;;
+*) say "installed into $prefix/bin, which is not in your PATH" ;;
+esac

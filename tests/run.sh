@@ -1,0 +1,104 @@
+#!/bin/sh
+# Installs what is needed, builds memwatch in every way that finds mistakes, and runs all tests.
+# At most 10 minutes on two cores. Prints a line a step, and all that a failed step said.
+#
+#   sh tests/run.sh [STEP…]     the steps named alone, without installing anything
+#
+# Steps: units cli clang sanitizers threads fuzz tidy style
+set -u
+
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+# step NAME COMMAND…: runs it, and counts it.
+step() {
+    name=$1
+    shift
+    begin=$(date +%s)
+    if "$@" >"$logs/$name" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok      $name ($(($(date +%s) - begin)) s)$(skips "$logs/$name")"
+    else
+        failed=$((failed + 1))
+        cat "$logs/$name"
+        echo "FAILED  $name"
+    fi
+}
+
+# What a step left out is shown with its reason, never passed over.
+skips() {
+    grep -E '^SKIPPED|# SKIP|^skipped:' "$1" | sed 's/^/\n        /'
+}
+
+# configure NAME OPTIONS…: a build folder of its own for each way to build.
+configure() {
+    folder=build-tests/$1
+    shift
+    [ -f "$folder/build.ninja" ] || meson setup -Dwerror=true "$@" "$folder" || return
+    ninja -C "$folder"
+}
+
+pytest_cli() {
+    MEMWATCH=$PWD/$1/cmd/memwatch /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/cli
+}
+
+units() {
+    configure gcc && meson test -C build-tests/gcc --no-rebuild --print-errorlogs
+}
+
+cli() {
+    configure gcc && pytest_cli build-tests/gcc
+}
+
+clang_build() {
+    CC=clang configure clang && meson test -C build-tests/clang --no-rebuild --print-errorlogs
+}
+
+sanitizers() {
+    configure sanitized -Db_sanitize=address,undefined -Db_lundef=false &&
+        meson test -C build-tests/sanitized --no-rebuild --print-errorlogs -t 4 &&
+        pytest_cli build-tests/sanitized
+}
+
+threads() {
+    configure threads -Db_sanitize=thread -Db_lundef=false -Db_pie=false &&
+        meson test -C build-tests/threads --no-rebuild --print-errorlogs -t 4 &&
+        sh tests/threads.sh build-tests/threads/cmd/memwatch
+}
+
+fuzz() {
+    sh tests/fuzz/run.sh 5
+}
+
+tidy() {
+    configure gcc &&
+        git ls-files 'cmd/*.c' 'lib/*.c' 'plot/*.c' |
+        xargs -P 2 -n 4 clang-tidy --quiet -p build-tests/gcc
+}
+
+style() {
+    git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+}
+
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export ASAN_OPTIONS=detect_stack_use_after_return=1
+export TSAN_OPTIONS=halt_on_error=1
+
+if [ $# -eq 0 ]; then
+    step install sh cmd/install.sh --tests
+    set -- units cli clang sanitizers threads fuzz tidy style
+fi
+for wanted; do
+    case $wanted in
+    units | cli | sanitizers | threads | fuzz | tidy | style) step "$wanted" "$wanted" ;;
+    clang) step clang clang_build ;;
+    *) echo "run.sh: there is no step $wanted" >&2; exit 2 ;;
+    esac
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
