@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* More curves than these cannot be told apart: the largest are drawn, the total holds them all. */
-enum { MOST_PROCESSES = 40 };
+enum { MOST_PROCESSES = 20 };
 
 struct chart {
     struct mw_plot plot;

@@ -158,12 +158,14 @@ static void print_ticks(FILE *out, const struct mw_run *run)
 static void print_recorder(FILE *out, const struct mw_run *run)
 {
     char memory[MW_FORMAT_SIZE], cpu[MW_FORMAT_SIZE];
-    double share =
-        run->duration_us > 0 ? 100.0 * (double)run->recorder.cpu_us / (double)run->duration_us : 0;
 
-    fprintf(out, "  recorder   %s of CPU time (%.2g %% of a core), %s of memory\n",
-            mw_format_duration(cpu, run->recorder.cpu_us * 1000), share,
-            mw_format_bytes(memory, run->recorder.max_rss_bytes));
+    fprintf(out, "  recorder   %s of CPU time",
+            mw_format_duration(cpu, run->recorder.cpu_us * 1000));
+    /* A share of a moment would say more of starting up than of recording. */
+    if (run->duration_us >= 1000000)
+        fprintf(out, " (%.1f %% of a core)",
+                100.0 * (double)run->recorder.cpu_us / (double)run->duration_us);
+    fprintf(out, ", %s of memory\n", mw_format_bytes(memory, run->recorder.max_rss_bytes));
 }
 
 int print_summary(FILE *out, struct recording *recording, const char *next, struct mw_error *error)

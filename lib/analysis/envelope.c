@@ -26,6 +26,10 @@ struct mw_envelope {
     int64_t change_us;   /* of the first change in this column */
     double before_value; /* what held before it */
 
+    /* Columns with a band are joined to one, which ends here so far. */
+    bool in_band;
+    int64_t band_end_us;
+
     struct mw_envelope_point *points;
     size_t count, capacity;
     bool out_of_memory;
@@ -103,19 +107,39 @@ static void begin_column(struct mw_envelope *envelope, size_t column)
     envelope->weighted_sum = envelope->weight_us = 0;
 }
 
-/* Turns the column that is full into points: nothing, one step, or a band. */
+/* After a band the curve goes on, from the end of its column, with the value that then held. */
+static void close_band(struct mw_envelope *envelope, double value)
+{
+    if (envelope->in_band)
+        emit_exact(envelope, envelope->band_end_us, value);
+    envelope->in_band = false;
+}
+
+static void emit_band(struct mw_envelope *envelope)
+{
+    int64_t start_us = column_start(envelope, envelope->column);
+    int64_t end_us = column_start(envelope, envelope->column + 1);
+    double mean =
+        envelope->weight_us > 0 ? envelope->weighted_sum / envelope->weight_us : envelope->value;
+
+    if (!envelope->in_band)
+        emit_exact(envelope, start_us, envelope->before_value);
+    emit(envelope, start_us + (end_us - start_us) / 2, envelope->low, mean, envelope->high);
+    envelope->in_band = true;
+    envelope->band_end_us = end_us;
+}
+
+/* Turns the column that is full into points: nothing, one step, or part of a band. */
 static void end_column(struct mw_envelope *envelope)
 {
+    if (envelope->changes > 1) {
+        emit_band(envelope);
+        return;
+    }
+    close_band(envelope, envelope->changes ? envelope->before_value : envelope->value);
     if (envelope->changes == 1) {
         emit_exact(envelope, envelope->change_us, envelope->before_value);
         emit_exact(envelope, envelope->change_us, envelope->value);
-    } else if (envelope->changes > 1) {
-        int64_t start = column_start(envelope, envelope->column);
-        int64_t end = column_start(envelope, envelope->column + 1);
-        double mean = envelope->weight_us > 0 ? envelope->weighted_sum / envelope->weight_us
-                                              : envelope->value;
-
-        emit(envelope, start + (end - start) / 2, envelope->low, mean, envelope->high);
     }
 }
 
@@ -160,6 +184,7 @@ static void advance(struct mw_envelope *envelope, int64_t t_us)
         if (hole->from_us > envelope->since_us)
             hold_until(envelope, hole->from_us);
         end_column(envelope);
+        envelope->in_band = false;
         emit_exact(envelope, envelope->since_us, envelope->value);
         emit_break(envelope, envelope->since_us);
         envelope->since_us = resume_us;
@@ -217,7 +242,7 @@ int mw_envelope_finish(struct mw_envelope *envelope, int64_t end_us,
         advance(envelope, last_us);
         end_column(envelope);
         emit_exact(envelope, envelope->since_us, envelope->value);
-        envelope->holds = false;
+        envelope->in_band = envelope->holds = false;
     }
     *ret_points = envelope->points;
     *ret_count = envelope->count;

@@ -103,7 +103,8 @@ static void update_image(struct mw_sampler *sampler, struct process *process, in
 
     if (mw_procfs_read_image(process->pid, sampler->options.all_arguments, &image) < 0)
         return;
-    if (process->image && mw_image_equal(process->image, image)) {
+    /* A process that is just ending has no arguments any more. */
+    if (process->image && (image->argument_count == 0 || mw_image_equal(process->image, image))) {
         mw_image_free(image);
         return;
     }
