@@ -151,6 +151,8 @@ static struct mw_plot_point *copy_points(const struct mw_envelope_point *points,
     struct mw_plot_point *copy = calloc(count ? count : 1, sizeof *copy);
 
     *ret_count = 0;
+    if (join && count > 1)
+        count--; /* where the last reading ceases to hold is no reading */
     for (size_t i = 0; copy && i < count; i++) {
         if (join && i + 1 < count && points[i + 1].t_us == points[i].t_us)
             continue;

@@ -95,6 +95,25 @@ static int help(int argc, char **argv)
     return command ? command->run(command, 2, ask) : unknown_command(argv[1]);
 }
 
+/*
+ * What could stand in the place of the last word, one a line: the shell's completion asks for it
+ * with the words of a command line so far, and falls back to file names.
+ */
+static int complete(int argc, char **argv)
+{
+    const struct command *command;
+
+    if (argc <= 1) {
+        for (size_t i = 0; i < COMMAND_COUNT; i++)
+            puts(commands[i]->name);
+        return CMD_OK;
+    }
+    command = find_command(argv[0]);
+    for (size_t i = 0; command && command->options[i].id; i++)
+        printf("--%s\n", command->options[i].name);
+    return CMD_OK;
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command;
@@ -106,6 +125,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "help") == 0)
         return help(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--complete") == 0)
+        return complete(argc - 2, argv + 2);
     if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
         printf("memwatch %s\n", MEMWATCH_VERSION);
         return CMD_OK;

@@ -1,9 +1,9 @@
 #include "plot/axis.h"
 
+#include "util/array.h"
+
 #include <math.h>
 #include <stddef.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 struct time_unit {
     double span_s; /* for spans below this */
@@ -32,7 +32,7 @@ static double decimal_step(double span, unsigned max_tics)
     static const double steps[] = {1, 2, 5};
     double power = pow(10, floor(log10(span / max_tics)));
 
-    for (size_t i = 0; i < COUNT(steps); i++) {
+    for (size_t i = 0; i < MW_COUNT(steps); i++) {
         /* A hair of tolerance: 10 / 5 may come out as 2.0000000000000004. */
         if (steps[i] * power * max_tics >= span * (1 - 1e-9))
             return steps[i] * power;
@@ -42,7 +42,7 @@ static double decimal_step(double span, unsigned max_tics)
 
 static double clock_step(double span, unsigned max_tics)
 {
-    for (size_t i = 0; i < COUNT(clock_steps); i++) {
+    for (size_t i = 0; i < MW_COUNT(clock_steps); i++) {
         if (clock_steps[i] * max_tics >= span * 60)
             return clock_steps[i] / 60;
     }
@@ -86,7 +86,7 @@ struct mw_axis mw_axis_bytes(double max_bytes, double head_room, unsigned max_ti
     struct mw_axis axis = {.per_unit = 1};
     size_t unit = 0;
 
-    while (max / axis.per_unit >= 1000 && unit + 1 < COUNT(units)) {
+    while (max / axis.per_unit >= 1000 && unit + 1 < MW_COUNT(units)) {
         axis.per_unit *= 1024;
         unit++;
     }

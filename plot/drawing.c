@@ -1,8 +1,7 @@
 #include "plot/sheet.h"
+#include "util/array.h"
 
 #include <math.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Blue, orange and green first; all of them differ for the colour-blind, too. */
 static const char *const palette[] = {
@@ -27,7 +26,7 @@ struct stroke {
 static const struct stroke strokes[] = {
     [MW_CURVE_PROCESS] = {NULL, 1.6, "", 2, false},
     [MW_CURVE_TREE] = {"#222222", 2.6, "", 1, false},
-    [MW_CURVE_PSS] = {"#222222", 1.6, " dashtype (9,5)", 7, false},
+    [MW_CURVE_PSS] = {"#222222", 1.6, " dashtype (9,5)", 7, true},
     [MW_CURVE_TREND] = {"#a5003c", 1.3, " dashtype (5,4)", 0, true},
 };
 
@@ -58,13 +57,13 @@ static void write_stroke(const struct sheet *sheet, const struct stroke *stroke,
 
     if (!look->characters)
         fprintf(out, " linetype 1 linecolor rgb '%s' linewidth %.1f%s",
-                own ? stroke->colour : palette[place % COUNT(palette)], stroke->width,
+                own ? stroke->colour : palette[place % MW_COUNT(palette)], stroke->width,
                 stroke->dashes);
     else if (!look->coloured || own)
         fprintf(out, " linetype %zu", own ? stroke->letter : stroke->letter + place % 5);
     else
         fprintf(out, " linetype -1 linecolor rgb '%s'",
-                terminal_palette[place % COUNT(terminal_palette)]);
+                terminal_palette[place % MW_COUNT(terminal_palette)]);
 }
 
 static bool has_band(const struct mw_plot_curve *curve)
@@ -164,7 +163,7 @@ static void write_band_clauses(struct sheet *sheet)
                 sheet->out,
                 "$curve%zu using 1:3:4 with filledcurves fillstyle transparent solid 0.25 noborder "
                 "linecolor rgb '%s' notitle",
-                i + 1, colour ? colour : palette[place % COUNT(palette)]);
+                i + 1, colour ? colour : palette[place % MW_COUNT(palette)]);
         }
         place += takes_palette(curve);
     }

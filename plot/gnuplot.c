@@ -1,5 +1,6 @@
 #include "plot/gnuplot.h"
 
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -17,8 +18,6 @@
 #include <unistd.h>
 
 extern char **environ;
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* The descriptor on which gnuplot finds the script. */
 enum { SCRIPT_FD = 3 };
@@ -96,7 +95,7 @@ static char **plain_environment(void)
     for (size_t i = 0; i < count; i++) {
         bool wanted = true;
 
-        for (size_t j = 0; j < COUNT(unwanted); j++)
+        for (size_t j = 0; j < MW_COUNT(unwanted); j++)
             wanted = wanted && strncmp(environ[i], unwanted[j], strlen(unwanted[j])) != 0;
         if (wanted)
             result[kept++] = environ[i];
@@ -435,7 +434,7 @@ static int try_terminals(struct run *run, struct mw_error *error)
     static const char *const settings[] = {"window = 'qt'", "window = 'wxt'", "window = 'x11'"};
     int code = 0;
 
-    for (size_t i = 0; i < COUNT(settings); i++) {
+    for (size_t i = 0; i < MW_COUNT(settings); i++) {
         code = run_start(run, settings[i], true, error);
         if (code == 0)
             code = wait_for_window(run, error);

@@ -13,10 +13,10 @@
 
 /*
  * Draws the plot into the file at path, which appears whole or not at all: gnuplot draws into a
- * temporary file beside it that is renamed on success. For MW_PLOT_TEXT and MW_PLOT_TERMINAL path
- * may be NULL: the drawing goes to standard output.
- * Errors: -ENOENT when there is no gnuplot (the message says what to install), -EIO when gnuplot
- * fails (with the first line of what it said), the errno of the file otherwise.
+ * temporary file beside it that is renamed on success (a pipe or a device is written to). For
+ * MW_PLOT_TEXT and MW_PLOT_TERMINAL path may be NULL: the drawing goes to standard output. Errors:
+ * -ENOENT when there is no gnuplot (the message says what to install), -EIO when gnuplot fails
+ * (with the first line of what it said), the errno of the file otherwise.
  */
 int mw_gnuplot_draw(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
                     const char *path, struct mw_error *error);

@@ -35,12 +35,14 @@ static size_t legend_room(struct sheet *sheet, size_t entries)
     unsigned columns;
 
     legend->below = look->characters || entries <= 3;
-    columns = legend->below ? letters / 3 : letters / 5 < 34 ? letters / 5 : 34;
-    columns = legend->below ? columns > 20 ? columns - 8 : 12 : columns > 12 ? columns : 12;
+    if (legend->below)
+        columns = letters / 3 > 20 ? letters / 3 - 8 : 12;
+    else
+        columns = letters < 60 ? 12 : letters > 170 ? 34 : letters / 5;
     legend->columns = longest_entry(sheet->plot, columns);
     if (!legend->below)
         return lines > 12 ? lines - 8 : 4;
-    return (look->characters ? lines / 12 + 1 : 1) * (letters / (legend->columns + 7));
+    return (look->characters ? lines / 12 + 1 : 1) * ((letters - 10) / (legend->columns + 9));
 }
 
 /*

@@ -18,14 +18,15 @@
 enum mw_curve_kind {
     MW_CURVE_PROCESS, /* one process */
     MW_CURVE_TREE,    /* the sum over a process tree: drawn strongest */
-    MW_CURVE_PSS,     /* the sum with shared pages counted once: dashed */
+    MW_CURVE_PSS,     /* read now and then: readings joined by dashed lines */
     MW_CURVE_TREND,   /* a straight line laid through another curve */
 };
 
 /*
  * One point of a curve. low and high are the smallest and largest value that the point stands for;
- * where they differ from value, the curve has a min/max band there. A point whose value is NAN
- * interrupts the curve.
+ * where they differ from value, the curve has a min/max band there. A value holds until the next
+ * point: curves are drawn as steps, but for PSS and a trend. A point whose value is NAN interrupts
+ * the curve; it stands where the value ceases to be known.
  */
 struct mw_plot_point {
     double t_s;

@@ -1,9 +1,8 @@
 #include "plot/sheet.h"
+#include "util/array.h"
 
 #include <math.h>
 #include <string.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 #define PEAK_COLOUR "#d55e00"
 
@@ -79,7 +78,7 @@ static bool place_label(const struct sheet *sheet, const struct mw_plot_peak *pe
 {
     static const struct side sides[] = {{1, 1}, {-1, 1}, {1, -1}, {-1, -1}};
 
-    for (size_t i = 0; i < COUNT(sides); i++) {
+    for (size_t i = 0; i < MW_COUNT(sides); i++) {
         struct box box = label_box(sheet, peak, sides[i]);
         bool fits = box.left >= 0 && box.right <= 1 && box.bottom >= 0 && box.top <= 1.02;
 

@@ -3,13 +3,11 @@
 #include "plot/axis.h"
 #include "plot/sheet.h"
 #include "plot/words.h"
+#include "util/array.h"
 #include "util/format.h"
 
 #include <errno.h>
 #include <math.h>
-#include <string.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct look looks[] = {
     [MW_PLOT_PNG] = {"pngcairo", "noenhanced background '#ffffff'", "Sans", "Sans:Bold", 1200, 600,
@@ -125,12 +123,12 @@ static void write_window(const struct sheet *sheet)
     static const char *const terminals[] = {"qt", "wxt", "x11"};
 
     fputs("if (!exists('window')) window = ''\n", sheet->out);
-    for (size_t i = 0; i < COUNT(terminals); i++)
+    for (size_t i = 0; i < MW_COUNT(terminals); i++)
         fprintf(sheet->out,
                 "if (window eq '' && strstrt(GPVAL_TERMINALS, ' %s ') > 0) window = '%s'\n",
                 terminals[i], terminals[i]);
     fputs("if (window eq '') exit error 'no terminal of this gnuplot opens windows'\n", sheet->out);
-    for (size_t i = 0; i < COUNT(terminals); i++) {
+    for (size_t i = 0; i < MW_COUNT(terminals); i++) {
         fprintf(sheet->out, "if (window eq '%s') set terminal %s %s title 'memwatch'", terminals[i],
                 terminals[i], sheet->look->options);
         write_size(sheet);
@@ -219,6 +217,16 @@ static double highest(const struct mw_plot *plot)
     return max;
 }
 
+/* The smallest canvas, in letters: on a smaller one there would be only margins. */
+enum { LEAST_COLUMNS = 32, LEAST_LINES = 10 };
+
+static unsigned side(unsigned asked, unsigned own, unsigned least)
+{
+    unsigned length = asked ? asked : own;
+
+    return length > least ? length : least;
+}
+
 static struct sheet new_sheet(FILE *out, const struct mw_plot *plot,
                               const struct mw_plot_canvas *canvas)
 {
@@ -227,8 +235,8 @@ static struct sheet new_sheet(FILE *out, const struct mw_plot *plot,
         .out = out,
         .plot = plot,
         .look = look,
-        .width = canvas->width ? canvas->width : look->width,
-        .height = canvas->height ? canvas->height : look->height,
+        .width = side(canvas->width, look->width, LEAST_COLUMNS * look->cell_width),
+        .height = side(canvas->height, look->height, LEAST_LINES * look->cell_height),
     };
     unsigned letters = sheet.width / look->cell_width, lines = sheet.height / look->cell_height;
 

@@ -3,7 +3,7 @@
  *
  * The script is complete in itself (data in datablocks, no files read), so that it can be saved,
  * sent and changed by hand. Nothing that a target or a user named can execute in it: such strings
- * only ever travel as data columns, with control characters replaced.
+ * only ever travel as lines of a data block, with control characters replaced (see words.h).
  */
 #ifndef MW_PLOT_SCRIPT_H
 #define MW_PLOT_SCRIPT_H
@@ -22,20 +22,20 @@ enum mw_plot_format {
     MW_PLOT_WINDOW,   /* a window on the display, by the first interactive terminal gnuplot has */
 };
 
+/* Pixels, or character cells for TEXT and TERMINAL; 0: the format's own size. */
 struct mw_plot_canvas {
     enum mw_plot_format format;
-    unsigned width,
-        height; /* pixels, or character cells for TEXT and TERMINAL; 0: the format's own size */
+    unsigned width, height;
 };
 
-/* How many different times across the canvas are worth a point of their own: its width in pixels or
- * cells. */
+/* How many different times are worth a point of their own: the canvas' width in pixels or cells. */
 unsigned mw_plot_columns(const struct mw_plot_canvas *canvas);
 
 /*
- * Writes the script to out. output_path is where gnuplot shall draw (NULL: its standard output; a
- * window has none). Returns 0, -EIO when out could not be written, -EINVAL when the path cannot be
- * given to gnuplot.
+ * Writes the script to out. A plot without curves says that nothing was recorded. output_path is
+ * where gnuplot shall draw (NULL: its standard output; a window has none). Returns 0, -EIO when out
+ * could not be written, -EINVAL when the path cannot be given to gnuplot or the time axis has no
+ * length, -ENOMEM.
  */
 int mw_plot_script(FILE *out, const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
                    const char *output_path, struct mw_error *error);

@@ -117,16 +117,12 @@ static void close_band(struct mw_envelope *envelope, double value)
 
 static void emit_band(struct mw_envelope *envelope)
 {
-    int64_t start_us = column_start(envelope, envelope->column);
-    int64_t end_us = column_start(envelope, envelope->column + 1);
     double mean =
         envelope->weight_us > 0 ? envelope->weighted_sum / envelope->weight_us : envelope->value;
 
-    if (!envelope->in_band)
-        emit_exact(envelope, start_us, envelope->before_value);
-    emit(envelope, start_us + (end_us - start_us) / 2, envelope->low, mean, envelope->high);
+    emit(envelope, column_start(envelope, envelope->column), envelope->low, mean, envelope->high);
     envelope->in_band = true;
-    envelope->band_end_us = end_us;
+    envelope->band_end_us = column_start(envelope, envelope->column + 1);
 }
 
 /* Turns the column that is full into points: nothing, one step, or part of a band. */

@@ -20,7 +20,7 @@ struct mw_hole {
     int64_t from_us, to_us;
 };
 
-/* Bytes; a point whose value is NAN interrupts the curve. */
+/* Bytes; holds until the next point. One whose value is NAN interrupts the curve. */
 struct mw_envelope_point {
     int64_t t_us;
     double low, value, high;

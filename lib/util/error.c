@@ -5,6 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Names in a message may hold anything; a message is one line all the same. */
+static void make_one_line(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            *text = '?';
+    }
+}
+
 int mw_error_set(struct mw_error *error, int code, const char *format, ...)
 {
     va_list arguments;
@@ -15,6 +24,7 @@ int mw_error_set(struct mw_error *error, int code, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
+    make_one_line(error->text);
     return code;
 }
 

@@ -10,7 +10,7 @@
 
 struct mw_error {
     int code;       /* negative errno; 0 while nothing has failed */
-    char text[512]; /* one line without a final newline, cut where it is longer */
+    char text[512]; /* one line without a newline, cut where it is longer */
 };
 
 /*

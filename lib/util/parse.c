@@ -3,6 +3,7 @@
 #include "util/array.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -24,10 +25,21 @@ static const struct unit size_units[] = {
     {"kB", 1e3},     {"MB", 1e6},   {"GB", 1e9},     {"TB", 1e12},
 };
 
+/* strtod whatever the locale says of decimal points. */
+static double to_double(const char *text)
+{
+    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    double number = plain ? strtod_l(text, NULL, plain) : strtod(text, NULL);
+
+    if (plain)
+        freelocale(plain);
+    return number;
+}
+
 /*
  * Reads an unsigned decimal number with optional fraction and exponent at text; returns the first
  * character behind it, or NULL where there is none. strtod alone would take blanks, signs,
- * hexadecimal numbers, "inf" and "nan", and would follow the locale.
+ * hexadecimal numbers, "inf" and "nan".
  */
 static const char *read_decimal(const char *text, double *ret_number)
 {
@@ -54,7 +66,7 @@ static const char *read_decimal(const char *text, double *ret_number)
         return NULL;
     memcpy(copy, text, (size_t)(end - text));
     copy[end - text] = '\0';
-    *ret_number = strtod(copy, NULL);
+    *ret_number = to_double(copy);
     return end;
 }
 

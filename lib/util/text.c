@@ -39,13 +39,15 @@ static size_t decode(const unsigned char *text, uint32_t *ret_character)
     return length;
 }
 
-/* Characters that move the cursor, break the line, start an escape sequence or reorder the text. */
+/* Characters that move the cursor, break the line, start an escape sequence or reorder the text,
+ * and those that are none (U+FFFE, U+FFFF and their like). */
 static bool is_harmful(uint32_t character)
 {
     return character < 0x20 || (character >= 0x7F && character <= 0x9F) || character == 0x61C ||
            character == 0x200E || character == 0x200F ||
            (character >= 0x2028 && character <= 0x202E) ||
-           (character >= 0x2066 && character <= 0x2069) || character == 0xFEFF;
+           (character >= 0x2066 && character <= 0x2069) || character == 0xFEFF ||
+           (character & 0xFFFE) == 0xFFFE;
 }
 
 static char *clean(const char *text, bool printable)

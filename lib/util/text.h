@@ -15,7 +15,8 @@ char *mw_text_utf8(const char *text);
 
 /*
  * Valid UTF-8 that a terminal, gnuplot or a web page shows as one harmless line: besides the above,
- * control characters (C0, DEL, C1), line separators and bidirectional overrides become U+FFFD.
+ * control characters (C0, DEL, C1), line separators, bidirectional overrides and noncharacters
+ * become U+FFFD.
  */
 char *mw_text_printable(const char *text);
 
