@@ -73,7 +73,7 @@ build() {
         rm -rf build
         quietly meson setup --buildtype=release --prefix "$prefix" build
     fi
-    quietly ninja -C build
+    quietly ninja -C build cmd/memwatch
     quietly meson install -C build --no-rebuild
 }
 

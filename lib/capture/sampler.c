@@ -162,7 +162,7 @@ static bool end_process(struct mw_sampler *sampler, struct process *process, int
 
     if (!push(sampler, &record))
         return false;
-    mw_tracker_forget(sampler->tracker, process->pid);
+    mw_tracker_ended(sampler->tracker, process->pid);
     if (process->statm_fd >= 0)
         close(process->statm_fd);
     mw_image_free(process->image);

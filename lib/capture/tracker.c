@@ -25,6 +25,8 @@ struct known {
     pid_t pid;
     int children_fd; /* task/PID/children of its first thread, kept open; -1: reopened each time */
     int task_fd;     /* its task folder, to count its threads; -1: could not be opened */
+    bool ended;      /* to be forgotten as soon as it has been reaped */
+    uint64_t start_ticks; /* tells it from a later process with the same pid; 0: not known */
     int64_t since_ns;
     int64_t image_due_ns; /* when to ask again what it runs: after 5 ms, 10, 20 … up to 5 s */
 };
@@ -84,11 +86,15 @@ static struct known *find_known(struct mw_tracker *tracker, pid_t pid)
 
 static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t now_ns)
 {
+    struct mw_stat stat = {0};
+
     if (!mw_array_reserve(&tracker->known, tracker->known_count, &tracker->known_capacity,
                           sizeof *tracker->known))
         return false;
+    mw_procfs_read_stat(pid, &stat); /* a failure leaves 0: it is gone already */
     tracker->known[tracker->known_count++] = (struct known){
         .pid = pid,
+        .start_ticks = stat.start_ticks,
         .children_fd = open_children(pid, pid),
         .task_fd = mw_procfs_open(pid, "task"),
         .since_ns = now_ns,
@@ -254,6 +260,32 @@ int64_t mw_tracker_due_ns(const struct mw_tracker *tracker)
     return tracker->due_ns;
 }
 
+static void forget(struct mw_tracker *tracker, struct known *known)
+{
+    close_known(known);
+    *known = tracker->known[--tracker->known_count];
+}
+
+/* Whether a process that has ended has left its pid to whoever comes next. */
+static bool is_reaped(const struct known *known)
+{
+    struct mw_stat stat;
+
+    return mw_procfs_read_stat(known->pid, &stat) < 0 || stat.start_ticks != known->start_ticks;
+}
+
+/* A process that has ended stays its parent's child, as a zombie, until the parent has reaped it.
+ */
+static void forget_reaped(struct mw_tracker *tracker)
+{
+    for (size_t i = 0; i < tracker->known_count;) {
+        if (tracker->known[i].ended && is_reaped(&tracker->known[i]))
+            forget(tracker, &tracker->known[i]); /* another one stands in its place now */
+        else
+            i++;
+    }
+}
+
 /*
  * A process that has just been forked soon runs another program, one that has run for long hardly
  * ever does: it is asked again whenever its age has doubled.
@@ -264,7 +296,7 @@ static void look_at_images(struct mw_tracker *tracker, int64_t now_ns)
         struct known *known = &tracker->known[i];
         int64_t pause = now_ns - known->since_ns;
 
-        if (now_ns < known->image_due_ns)
+        if (known->ended || now_ns < known->image_due_ns)
             continue;
         add_event(tracker, MW_TRACKER_IMAGE, known->pid, 0);
         known->image_due_ns =
@@ -276,6 +308,7 @@ void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns)
 {
     int64_t pause;
 
+    forget_reaped(tracker);
     if (tracker->method->look)
         tracker->method->look(tracker, now_ns);
     look_at_images(tracker, now_ns);
@@ -293,12 +326,18 @@ bool mw_tracker_next(struct mw_tracker *tracker, struct mw_tracker_event *ret_ev
     return true;
 }
 
+void mw_tracker_ended(struct mw_tracker *tracker, pid_t pid)
+{
+    struct known *known = find_known(tracker, pid);
+
+    if (known)
+        known->ended = true;
+}
+
 void mw_tracker_forget(struct mw_tracker *tracker, pid_t pid)
 {
     struct known *known = find_known(tracker, pid);
 
-    if (!known)
-        return;
-    close_known(known);
-    *known = tracker->known[--tracker->known_count];
+    if (known)
+        forget(tracker, known);
 }

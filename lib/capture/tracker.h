@@ -55,7 +55,13 @@ void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns);
 /* True with the next event, false when there is none. */
 bool mw_tracker_next(struct mw_tracker *tracker, struct mw_tracker_event *ret_event);
 
-/* The process has ended: its pid may be used again. */
+/*
+ * The process has ended: it gives no events any more. Once its parent has reaped it, its pid may be
+ * used again, and then is a new process.
+ */
+void mw_tracker_ended(struct mw_tracker *tracker, pid_t pid);
+
+/* Forgets a process of a START event that could not be handled: the next look finds it again. */
 void mw_tracker_forget(struct mw_tracker *tracker, pid_t pid);
 
 #endif
