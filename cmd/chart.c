@@ -277,7 +277,7 @@ static int trace_recording(struct chart *chart, const struct source *source, str
                             &main, error);
         if (code == 0 && options->metric == MW_METRIC_RSS)
             code = trace_series(chart, source, MW_PROCESS_TREE, MW_METRIC_PSS,
-                                recording->run->duration_us, strdup("all, shared pages once (PSS)"),
+                                recording->run->duration_us, strdup("PSS, shared pages once"),
                                 MW_CURVE_PSS, &pss, error);
     }
     if (code == 0 && (options->curves != CHART_TOTAL || !has_tree(recording)))

@@ -169,19 +169,32 @@ static void write_band_clauses(struct sheet *sheet)
     }
 }
 
+/*
+ * Readings that are far apart get a dot each, so that the line between them is not taken for more
+ * than it is.
+ */
+static const char *curve_style(const struct sheet *sheet, const struct mw_plot_curve *curve)
+{
+    enum { MOST_DOTS = 100 };
+
+    if (curve->kind == MW_CURVE_PSS && curve->point_count <= MOST_DOTS && !sheet->look->characters)
+        return "linespoints pointtype 7 pointsize 0.6";
+    return "lines";
+}
+
 static void write_curve_clauses(struct sheet *sheet)
 {
     const struct mw_plot *plot = sheet->plot;
     size_t place = 0, entries = 0;
 
     for (size_t i = 0; i < plot->curve_count; i++) {
-        const struct stroke *stroke = &strokes[plot->curves[i].kind];
+        const struct mw_plot_curve *curve = &plot->curves[i];
 
         mw_sheet_begin_clause(sheet);
-        fprintf(sheet->out, "$curve%zu using 1:2 with lines", i + 1);
-        write_stroke(sheet, stroke, place);
+        fprintf(sheet->out, "$curve%zu using 1:2 with %s", i + 1, curve_style(sheet, curve));
+        write_stroke(sheet, &strokes[curve->kind], place);
         write_entry(sheet, entries++ < sheet->legend.curves, curve_word(i));
-        place += takes_palette(&plot->curves[i]);
+        place += takes_palette(curve);
     }
     if (sheet->legend.curves < plot->curve_count) {
         mw_sheet_begin_clause(sheet);
