@@ -65,12 +65,14 @@ static json_t *recorder_to_json(const struct mw_run *run)
 {
     const struct mw_recorder_cost *cost = &run->recorder;
 
-    return json_pack("{s:f, s:I, s:o, s:o, s:I, s:I, s:I}", "cpu_s", (double)cost->cpu_us / 1e6,
-                     "max_rss_bytes", (json_int_t)cost->max_rss_bytes, "scheduling",
-                     json_text(run->scheduling ? run->scheduling : ""), "tracking",
-                     json_text(run->tracking ? run->tracking : ""), "lost_events",
-                     (json_int_t)cost->lost_events, "dropped_records",
-                     (json_int_t)cost->dropped_records, "lost_marks", (json_int_t)cost->lost_marks);
+    return json_pack(
+        "{s:f, s:I, s:o, s:o, s:I, s:I, s:I, s:f, s:I, s:I}", "cpu_s", (double)cost->cpu_us / 1e6,
+        "max_rss_bytes", (json_int_t)cost->max_rss_bytes, "scheduling",
+        json_text(run->scheduling ? run->scheduling : ""), "tracking",
+        json_text(run->tracking ? run->tracking : ""), "lost_events", (json_int_t)cost->lost_events,
+        "dropped_records", (json_int_t)cost->dropped_records, "lost_marks",
+        (json_int_t)cost->lost_marks, "blind_s", (double)cost->blind_us / 1e6, "rss_bound_bytes",
+        (json_int_t)run->rss_bound_bytes, "peak_bound_bytes", (json_int_t)run->peak_bound_bytes);
 }
 
 json_t *json_run(const struct recording *recording)

@@ -1,10 +1,12 @@
 #include "capture/launch.h"
+#include "capture/sampler.h"
 #include "cmd/command.h"
 #include "cmd/recording.h"
 #include "cmd/summary.h"
 #include "cmd/target.h"
 #include "config.h"
 #include "record/session.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
 #include "util/text.h"
@@ -16,13 +18,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { OPTION_PYTHON = 256, OPTION_CHILDREN, OPTION_NOTE, OPTION_NO_ARGUMENTS };
+enum {
+    OPTION_PYTHON = 256,
+    OPTION_CHILDREN,
+    OPTION_PEAK_WINDOW,
+    OPTION_TRACKING,
+    OPTION_NOTE,
+    OPTION_NO_ARGUMENTS
+};
 
 static const struct option_spec options[] = {
     {'i', "interval", "DUR",
@@ -35,6 +45,12 @@ static const struct option_spec options[] = {
     {OPTION_CHILDREN, "children", "HOW",
      "each: a series for every process and their sum (default);\nsum: their sum alone; none: the "
      "first process alone"},
+    {OPTION_PEAK_WINDOW, "peak-window", "DUR|auto|off",
+     "how often to ask the kernel for the highest memory in\nbetween, and to reset its mark (auto: "
+     "as often as the\n"
+     "interval, at most every 10ms)"},
+    {OPTION_TRACKING, "tracking", "HOW",
+     "perf: be told of every child; poll: look for children;\nbest (default): the best that works"},
     {'d', "duration", "DUR", "stop recording after this time, then wait for the program"},
     {OPTION_NOTE, "note", "TEXT", "a remark to store with the recording"},
     {OPTION_NO_ARGUMENTS, "no-arguments", NULL,
@@ -97,6 +113,40 @@ static int parse_children(const char *text, enum mw_children *ret_children, stru
     return 0;
 }
 
+static int parse_window(const char *text, int64_t *ret_ns, struct mw_error *error)
+{
+    int64_t ns;
+    int code;
+
+    if (strcmp(text, "auto") == 0 || strcmp(text, "off") == 0) {
+        *ret_ns = *text == 'a' ? MW_WINDOW_AUTO : MW_WINDOW_OFF;
+        return 0;
+    }
+    if ((code = mw_parse_duration(text, &ns, error)) < 0)
+        return code;
+    if (ns < 1000000)
+        return mw_error_set(error, -ERANGE, "the peak window '%s' is shorter than 1ms", text);
+    *ret_ns = ns;
+    return 0;
+}
+
+static int parse_tracking(const char *text, enum mw_tracking *ret_tracking, struct mw_error *error)
+{
+    static const struct {
+        const char *name;
+        enum mw_tracking tracking;
+    } names[] = {
+        {"best", MW_TRACKING_BEST}, {"perf", MW_TRACKING_PERF}, {"poll", MW_TRACKING_POLL}};
+
+    for (size_t i = 0; i < MW_COUNT(names); i++) {
+        if (strcmp(text, names[i].name) == 0) {
+            *ret_tracking = names[i].tracking;
+            return 0;
+        }
+    }
+    return mw_error_set(error, -EINVAL, "'%s' is not one of best, perf, poll", text);
+}
+
 /* Applies one option; 0 or a negative errno with a message. */
 static int apply_option(struct run_options *run, int id, const char *value, struct mw_error *error)
 {
@@ -107,6 +157,10 @@ static int apply_option(struct run_options *run, int id, const char *value, stru
         return parse_positive(value, &run->duration_ns, error);
     case OPTION_CHILDREN:
         return parse_children(value, &run->session.children, error);
+    case OPTION_PEAK_WINDOW:
+        return parse_window(value, &run->session.window_ns, error);
+    case OPTION_TRACKING:
+        return parse_tracking(value, &run->session.tracking, error);
     case 'o':
         run->output = value;
         break;
@@ -306,7 +360,7 @@ static void stop_recording(struct run *run, const struct mw_session_end *end)
 
 static void detach(struct run *run)
 {
-    stop_recording(run, &(struct mw_session_end){MW_OUTCOME_DETACHED, -1, -1});
+    stop_recording(run, &(struct mw_session_end){MW_OUTCOME_DETACHED, -1, -1, -1});
     close(run->timer_fd);
     run->timer_fd = -1;
 }
@@ -322,13 +376,14 @@ static void report_failure(struct run *run)
 
 static struct mw_session_end reap(const struct run *run)
 {
-    siginfo_t info = {0};
+    struct rusage usage = {0};
+    int status = 0;
 
-    while (waitid(P_PIDFD, (id_t)run->process_fd, &info, WEXITED) < 0 && errno == EINTR)
+    while (wait4(mw_launch_pid(run->launch), &status, 0, &usage) < 0 && errno == EINTR)
         ;
-    if (info.si_code == CLD_EXITED)
-        return (struct mw_session_end){MW_OUTCOME_EXITED, info.si_status, -1};
-    return (struct mw_session_end){MW_OUTCOME_SIGNALED, -1, info.si_status};
+    if (WIFSIGNALED(status))
+        return (struct mw_session_end){MW_OUTCOME_SIGNALED, -1, WTERMSIG(status), usage.ru_maxrss};
+    return (struct mw_session_end){MW_OUTCOME_EXITED, WEXITSTATUS(status), -1, usage.ru_maxrss};
 }
 
 /* Waits for the target, and records until then or until the duration has passed. */
@@ -404,6 +459,7 @@ static int run(const struct command *command, int argc, char **argv)
     struct run run = {
         .options = {.session = {.version = MEMWATCH_VERSION,
                                 .interval_ns = 10000000,
+                                .window_ns = MW_WINDOW_AUTO,
                                 .all_arguments = true},
                     .duration_ns = INT64_MAX},
         .signal_fd = -1,

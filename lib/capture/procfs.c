@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A place in a text; every function below moves it forward and stays inside. */
@@ -112,17 +113,17 @@ int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *r
     return 1;
 }
 
-int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib)
+/* The number behind a key such as "\nPss:", which stands for a count of kB. */
+static int parse_kib_line(const char *text, size_t length, const char *key, uint64_t *ret_kib)
 {
-    static const char key[] = "\nPss:";
-    const char *line = memmem(text, length, key, sizeof key - 1);
+    const char *line = memmem(text, length, key, strlen(key));
     struct cursor cursor = {line, text + length};
     uint64_t kib;
 
     if (!line)
         return -EBADMSG;
-    cursor.at += sizeof key - 1;
-    while (take(&cursor, ' '))
+    cursor.at += strlen(key);
+    while (take(&cursor, ' ') || take(&cursor, '\t'))
         ;
     if (!take_number(&cursor, &kib) || !take(&cursor, ' ') || !take(&cursor, 'k') ||
         !take(&cursor, 'B'))
@@ -131,14 +132,37 @@ int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib)
     return 0;
 }
 
-int mw_procfs_open(pid_t pid, const char *name)
+int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib)
+{
+    return parse_kib_line(text, length, "\nPss:", ret_kib);
+}
+
+int mw_procfs_parse_high_water(const char *text, size_t length, uint64_t *ret_kib)
+{
+    return parse_kib_line(text, length, "\nVmHWM:", ret_kib);
+}
+
+int mw_procfs_open(pid_t pid, const char *name, int flags)
 {
     char path[64];
     int fd;
 
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, flags | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
+}
+
+int mw_procfs_open_kept(pid_t pid, const char *name, int flags)
+{
+    enum { SPARE = 16 };
+    struct rlimit limit;
+    int fd = mw_procfs_open(pid, name, flags);
+
+    if (fd >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + SPARE >= limit.rlim_cur) {
+        close(fd);
+        return -EMFILE;
+    }
+    return fd;
 }
 
 int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm)
@@ -154,7 +178,7 @@ int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm)
 /* Reads a small file of a process whole; returns its length or a negative errno. */
 static ssize_t read_small(pid_t pid, const char *name, char *buffer, size_t size)
 {
-    mw_auto_fd int fd = mw_procfs_open(pid, name);
+    mw_auto_fd int fd = mw_procfs_open(pid, name, O_RDONLY);
     ssize_t length;
 
     if (fd < 0)
@@ -183,7 +207,7 @@ int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib)
 static int read_command_line(pid_t pid, char **ret_bytes, size_t *ret_length)
 {
     enum { FIRST = 512, LIMIT = 128 * 1024 };
-    mw_auto_fd int fd = mw_procfs_open(pid, "cmdline");
+    mw_auto_fd int fd = mw_procfs_open(pid, "cmdline", O_RDONLY);
     mw_auto_free char *bytes = NULL;
     size_t size = 0, length = 0;
 
@@ -263,13 +287,20 @@ void mw_image_free(struct mw_image *image)
     free(image);
 }
 
-bool mw_image_equal(const struct mw_image *a, const struct mw_image *b)
+/* FNV-1a over the text and its terminator. */
+static uint64_t hash_text(uint64_t hash, const char *text)
 {
-    if (strcmp(a->name, b->name) != 0 || a->argument_count != b->argument_count)
-        return false;
-    for (size_t i = 0; i < a->argument_count; i++) {
-        if (strcmp(a->arguments[i], b->arguments[i]) != 0)
-            return false;
-    }
-    return true;
+    do {
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001B3);
+    } while (*text++);
+    return hash;
+}
+
+uint64_t mw_image_hash(const struct mw_image *image)
+{
+    uint64_t hash = hash_text(UINT64_C(0xCBF29CE484222325), image->name);
+
+    for (size_t i = 0; i < image->argument_count; i++)
+        hash = hash_text(hash, image->arguments[i]);
+    return hash ? hash : 1;
 }

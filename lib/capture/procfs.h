@@ -43,8 +43,17 @@ int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *r
 /* Pss of /proc/PID/smaps_rollup, in KiB. */
 int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib);
 
-/* Opens /proc/PID/NAME for reading, close-on-exec; returns the descriptor or a negative errno. */
-int mw_procfs_open(pid_t pid, const char *name);
+/* VmHWM of /proc/PID/status, the highest RSS since the last reset, in KiB. A zombie has none. */
+int mw_procfs_parse_high_water(const char *text, size_t length, uint64_t *ret_kib);
+
+/* Opens /proc/PID/NAME, close-on-exec; returns the descriptor or a negative errno. */
+int mw_procfs_open(pid_t pid, const char *name, int flags);
+
+/*
+ * The same for a descriptor that is to stay open: -EMFILE already when few are left, so that there
+ * are always some to open a file for a moment.
+ */
+int mw_procfs_open_kept(pid_t pid, const char *name, int flags);
 
 /* Reads statm through a descriptor that stays open: 0, or -ESRCH when the process has been reaped.
  */
@@ -71,6 +80,7 @@ int mw_procfs_read_image(pid_t pid, bool all_arguments, struct mw_image **ret_im
 /* NULL is fine. */
 void mw_image_free(struct mw_image *image);
 
-bool mw_image_equal(const struct mw_image *a, const struct mw_image *b);
+/* The same for equal images, and hardly ever for others; never 0. */
+uint64_t mw_image_hash(const struct mw_image *image);
 
 #endif

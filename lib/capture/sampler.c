@@ -1,13 +1,15 @@
 #include "capture/sampler.h"
 
 #include "capture/clock.h"
+#include "capture/process.h"
 #include "capture/procfs.h"
-#include "capture/tracker.h"
+#include "util/array.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,188 +17,87 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* No process has as many pages. */
-#define UNKNOWN UINT64_MAX
-
-/* A live process. */
-struct process {
-    pid_t pid;
-    uint32_t slot;
-    int statm_fd; /* -1: no descriptor was left, so it is opened for each sample */
-    uint64_t resident_pages, shared_pages; /* last pushed; UNKNOWN before that */
-    struct mw_image *image;                /* what it was last seen to run; NULL: not read yet */
-};
+/* Taking all high-water marks may cost one hundredth of the time until the next. */
+enum { WINDOW_COST_RATIO = 100 };
+static const int64_t shortest_auto_window_ns = 10000000;
 
 struct mw_sampler {
     struct mw_sampler_options options;
     struct mw_queue *queue;
     struct mw_tracker *tracker;
     struct mw_schedule schedule;
-    struct process *processes;
-    size_t process_count, process_capacity;
-    uint32_t *free_slots; /* a stack; its room is process_capacity */
-    size_t free_slot_count;
+    struct mw_live_process *processes;
+    size_t process_count, process_room;
+    uint32_t *free_slots; /* a stack */
+    size_t free_slot_count, free_slot_room;
     uint32_t slot_count;                             /* ever used */
     bool tree_series;                                /* the sum has a series of its own */
-    uint64_t tree_resident_pages, tree_shared_pages; /* last pushed; UNKNOWN before that */
+    uint64_t tree_resident_pages, tree_shared_pages; /* last pushed; MW_UNKNOWN before that */
     int64_t page_kib;
     int64_t last_sweep_ns;
-    int64_t lost_from_ns; /* since when the record has a hole; 0: it has none */
+    int64_t window_due_ns; /* INT64_MAX: no windows */
+    int64_t lost_from_ns;  /* since when the record has a hole; 0: it has none */
     uint64_t lost_ticks;
-    _Atomic uint64_t dropped;
+    _Atomic uint64_t dropped, lost_events;
+    _Atomic int64_t blind_ns;
     _Atomic int64_t end_ns; /* 0: go on */
     int stop_fd;
 };
+
+/* Counters that only the sampler's thread writes, and any thread reads. */
+#define LOAD(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+#define STORE(counter, value) atomic_store_explicit(&(counter), (value), memory_order_relaxed)
+
+/* --- pushing ---------------------------------------------------------------------------------- */
 
 /* Pushes a record; one that finds no room leaves a hole, which is recorded as soon as there is. */
 static bool push(struct mw_sampler *sampler, const struct mw_record *record)
 {
     if (mw_queue_push(sampler->queue, record))
         return true;
-    atomic_store_explicit(&sampler->dropped,
-                          atomic_load_explicit(&sampler->dropped, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    STORE(sampler->dropped, LOAD(sampler->dropped) + 1);
     if (sampler->lost_from_ns == 0)
         sampler->lost_from_ns = sampler->last_sweep_ns;
     return false;
 }
 
 static bool push_sample(struct mw_sampler *sampler, uint32_t slot, enum mw_metric metric,
-                        int64_t t_ns, uint64_t pages)
+                        int64_t t_ns, uint64_t kib)
 {
     return push(sampler, &(struct mw_record){
                              .kind = MW_RECORD_SAMPLE,
                              .t_ns = t_ns,
                              .slot = slot,
-                             .sample = {metric, (int64_t)pages * sampler->page_kib},
+                             .sample = {metric, (int64_t)kib},
                          });
-}
-
-static bool reserve_process(struct mw_sampler *sampler)
-{
-    size_t capacity = sampler->process_capacity ? sampler->process_capacity * 2 : 16;
-    struct process *processes;
-    uint32_t *free_slots;
-
-    if (sampler->process_count < sampler->process_capacity)
-        return true;
-    processes = reallocarray(sampler->processes, capacity, sizeof *processes);
-    if (!processes)
-        return false;
-    sampler->processes = processes;
-    free_slots = reallocarray(sampler->free_slots, capacity, sizeof *free_slots);
-    if (!free_slots)
-        return false;
-    sampler->free_slots = free_slots;
-    sampler->process_capacity = capacity;
-    return true;
-}
-
-/*
- * Reads what a process runs, and pushes it if that is new. A failure means that it has ended, or
- * that it may not be read: it then keeps the image it had.
- */
-static void update_image(struct mw_sampler *sampler, struct process *process, int64_t now_ns)
-{
-    struct mw_image *image = NULL, *copy = NULL;
-    struct mw_record record = {.kind = MW_RECORD_IMAGE, .t_ns = now_ns, .slot = process->slot};
-
-    if (mw_procfs_read_image(process->pid, sampler->options.all_arguments, &image) < 0)
-        return;
-    /* A process that is just ending has no arguments any more. */
-    if (process->image && (image->argument_count == 0 || mw_image_equal(process->image, image))) {
-        mw_image_free(image);
-        return;
-    }
-    /* One for the writer, one to compare with. */
-    if (mw_procfs_read_image(process->pid, sampler->options.all_arguments, &copy) == 0) {
-        record.image = copy;
-        if (push(sampler, &record)) {
-            mw_image_free(process->image);
-            process->image = image;
-            return;
-        }
-    }
-    mw_image_free(copy);
-    mw_image_free(image);
-}
-
-static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64_t now_ns)
-{
-    struct mw_record record = {
-        .kind = MW_RECORD_START, .t_ns = now_ns, .start = {.pid = pid, .ppid = ppid}};
-    struct process *process;
-    int fd;
-
-    if (!reserve_process(sampler)) {
-        mw_tracker_forget(sampler->tracker, pid);
-        return;
-    }
-    record.slot = sampler->free_slot_count ? sampler->free_slots[sampler->free_slot_count - 1]
-                                           : sampler->slot_count;
-    if (!push(sampler, &record)) {
-        mw_tracker_forget(sampler->tracker, pid); /* to be found again when there is room */
-        return;
-    }
-    if (sampler->free_slot_count)
-        sampler->free_slot_count--;
-    else
-        sampler->slot_count++;
-    fd = mw_procfs_open(pid, "statm");
-    process = &sampler->processes[sampler->process_count++];
-    *process = (struct process){
-        .pid = pid,
-        .slot = record.slot,
-        .statm_fd = fd < 0 ? -1 : fd,
-        .resident_pages = UNKNOWN,
-        .shared_pages = UNKNOWN,
-    };
-    update_image(sampler, process, now_ns);
-}
-
-/* Takes a process that has ended out of the tree. False when the queue had no room to say so. */
-static bool end_process(struct mw_sampler *sampler, struct process *process, int64_t now_ns)
-{
-    struct mw_record record = {
-        .kind = MW_RECORD_END, .t_ns = now_ns, .slot = process->slot, .end = {-1, -1}};
-
-    if (!push(sampler, &record))
-        return false;
-    mw_tracker_ended(sampler->tracker, process->pid);
-    if (process->statm_fd >= 0)
-        close(process->statm_fd);
-    mw_image_free(process->image);
-    sampler->free_slots[sampler->free_slot_count++] = process->slot;
-    *process = sampler->processes[--sampler->process_count];
-    return true;
-}
-
-static int read_statm(const struct process *process, struct mw_statm *ret_statm)
-{
-    int fd, code;
-
-    if (process->statm_fd >= 0)
-        return mw_procfs_read_statm(process->statm_fd, ret_statm);
-    fd = mw_procfs_open(process->pid, "statm");
-    if (fd < 0)
-        return fd;
-    code = mw_procfs_read_statm(fd, ret_statm);
-    close(fd);
-    return code;
 }
 
 /* Pushes a value that is not the one the writer knows. */
 static void push_change(struct mw_sampler *sampler, uint32_t slot, enum mw_metric metric,
                         int64_t t_ns, uint64_t pages, uint64_t *known_pages)
 {
-    if (pages != *known_pages && push_sample(sampler, slot, metric, t_ns, pages))
+    if (pages != *known_pages &&
+        push_sample(sampler, slot, metric, t_ns, pages * (uint64_t)sampler->page_kib))
         *known_pages = pages;
 }
 
-static void push_process(struct mw_sampler *sampler, struct process *process,
+/* Tells the writer of a process, if it does not know; false while there is no room to. */
+static bool announce(struct mw_sampler *sampler, struct mw_live_process *process)
+{
+    if (!process->announced)
+        process->announced = push(sampler, &(struct mw_record){
+                                               .kind = MW_RECORD_START,
+                                               .t_ns = process->start_ns,
+                                               .slot = process->slot,
+                                               .start = {process->pid, process->ppid},
+                                           });
+    return process->announced;
+}
+
+static void push_process(struct mw_sampler *sampler, struct mw_live_process *process,
                          const struct mw_statm *statm, int64_t now_ns)
 {
-    if (sampler->options.sum && !sampler->options.each)
+    if (!announce(sampler, process) || (sampler->options.sum && !sampler->options.each))
         return;
     push_change(sampler, process->slot, MW_METRIC_RSS, now_ns, statm->resident_pages,
                 &process->resident_pages);
@@ -204,8 +105,7 @@ static void push_process(struct mw_sampler *sampler, struct process *process,
                 &process->shared_pages);
 }
 
-/* The sum gets a series of its own from the second process on: before, the first process is the
- * tree. */
+/* The sum gets a series of its own from the second process on: before, the first is the tree. */
 static void push_tree(struct mw_sampler *sampler, const struct mw_statm *sum, int64_t now_ns)
 {
     if (!sampler->options.sum)
@@ -219,51 +119,56 @@ static void push_tree(struct mw_sampler *sampler, const struct mw_statm *sum, in
                 &sampler->tree_shared_pages);
 }
 
-/* A zombie has no memory any more, a reaped process no file. */
-static bool has_ended(int read_code, const struct mw_statm *statm)
+/* --- what processes run ----------------------------------------------------------------------- */
+
+/* Pushes an image that the writer does not know; takes it over. */
+static void push_image(struct mw_sampler *sampler, struct mw_live_process *process,
+                       struct mw_image *image, int64_t t_ns)
 {
-    return read_code == -ESRCH || read_code == -ENOENT ||
-           (read_code == 0 && statm->size_pages == 0);
+    uint64_t hash = mw_image_hash(image);
+    struct mw_record record = {
+        .kind = MW_RECORD_IMAGE, .t_ns = t_ns, .slot = process->slot, .image = image};
+
+    snprintf(process->name, sizeof process->name, "%.15s", image->name);
+    if (hash != process->image_hash && announce(sampler, process) && push(sampler, &record))
+        process->image_hash = hash;
+    else
+        mw_image_free(image);
 }
 
-/* Reads every process once. All samples of a sweep carry the same time, so that they can be summed.
+/* An image of which no more is known than the name. */
+static struct mw_image *name_only(const char *name)
+{
+    struct mw_image *image = *name ? calloc(1, sizeof *image) : NULL;
+
+    if (image)
+        snprintf(image->name, sizeof image->name, "%s", name);
+    return image;
+}
+
+/*
+ * Finds out what a process runs. told is the name that an event gave, or empty: it stands where the
+ * process has ended before it could be asked. One that is just ending has no arguments any more,
+ * and keeps those it had.
  */
-static void sweep(struct mw_sampler *sampler, int64_t now_ns)
+static void update_image(struct mw_sampler *sampler, struct mw_live_process *process,
+                         const char *told, int64_t t_ns)
 {
-    struct mw_statm sum = {0};
+    struct mw_image *image = NULL;
+    bool known = process->image_hash != 0;
 
-    for (size_t i = 0; i < sampler->process_count;) {
-        struct process *process = &sampler->processes[i];
-        struct mw_statm statm;
-        int code = read_statm(process, &statm);
-
-        if (has_ended(code, &statm)) {
-            if (end_process(sampler, process, now_ns))
-                continue; /* another one stands in its place now */
-        } else if (code == 0) {
-            sum.resident_pages += statm.resident_pages;
-            sum.shared_pages += statm.shared_pages;
-            push_process(sampler, process, &statm, now_ns);
-        }
-        i++;
+    if (mw_procfs_read_image(process->pid, sampler->options.all_arguments, &image) < 0 ||
+        (image->argument_count == 0 && (*told || known))) {
+        mw_image_free(image);
+        image = name_only(told);
     }
-    push_tree(sampler, &sum, now_ns);
+    if (image)
+        push_image(sampler, process, image, t_ns);
 }
 
-/* Says of every process that has ended that it has, and samples nothing. */
-static void end_processes(struct mw_sampler *sampler, int64_t now_ns)
-{
-    for (size_t i = 0; i < sampler->process_count;) {
-        struct process *process = &sampler->processes[i];
-        struct mw_statm statm;
+/* --- processes that come and go --------------------------------------------------------------- */
 
-        if (!has_ended(read_statm(process, &statm), &statm) ||
-            !end_process(sampler, process, now_ns))
-            i++; /* else another one stands in its place now */
-    }
-}
-
-static struct process *find_process(struct mw_sampler *sampler, pid_t pid)
+static struct mw_live_process *find_process(struct mw_sampler *sampler, pid_t pid)
 {
     for (size_t i = 0; i < sampler->process_count; i++) {
         if (sampler->processes[i].pid == pid)
@@ -272,25 +177,166 @@ static struct process *find_process(struct mw_sampler *sampler, pid_t pid)
     return NULL;
 }
 
+static bool takes_windows(const struct mw_sampler *sampler)
+{
+    return sampler->options.window_ns != MW_WINDOW_OFF &&
+           (sampler->options.each || !sampler->options.sum);
+}
+
+/* A process of the tree. It is sampled at once: it may not live until the next tick. */
+static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64_t t_ns)
+{
+    const struct mw_live_process *parent;
+    struct mw_live_process *process;
+    struct mw_statm statm;
+
+    if (!mw_array_reserve(&sampler->processes, sampler->process_count, &sampler->process_room,
+                          sizeof *sampler->processes) ||
+        !mw_array_reserve(&sampler->free_slots, sampler->process_count, &sampler->free_slot_room,
+                          sizeof *sampler->free_slots)) {
+        STORE(sampler->lost_events, LOAD(sampler->lost_events) + 1);
+        mw_tracker_forget(sampler->tracker, pid);
+        return;
+    }
+    parent = find_process(sampler, ppid);
+    process = &sampler->processes[sampler->process_count++];
+    *process = mw_process_open(pid, ppid, t_ns, takes_windows(sampler));
+    process->slot = sampler->free_slot_count ? sampler->free_slots[--sampler->free_slot_count]
+                                             : sampler->slot_count++;
+    update_image(sampler, process, parent ? parent->name : "", t_ns);
+    if (mw_process_read(process, &statm) == 0)
+        push_process(sampler, process, &statm, mw_now_ns());
+}
+
+/* Takes a process that has ended out of the tree. False when the queue had no room to say so. */
+static bool end_process(struct mw_sampler *sampler, struct mw_live_process *process, int64_t t_ns)
+{
+    struct mw_record record = {
+        .kind = MW_RECORD_END, .t_ns = t_ns, .slot = process->slot, .end = {-1, -1}};
+
+    if (!announce(sampler, process) || !push(sampler, &record))
+        return false;
+    mw_tracker_ended(sampler->tracker, process->pid);
+    mw_process_close(process);
+    sampler->free_slots[sampler->free_slot_count++] = process->slot;
+    *process = sampler->processes[--sampler->process_count];
+    return true;
+}
+
+/* Does what the tracker's events tell. None of them is older than the recording. */
 static void follow_tree(struct mw_sampler *sampler, int64_t now_ns)
 {
     struct mw_tracker_event event;
 
     mw_tracker_look(sampler->tracker, now_ns);
+    STORE(sampler->lost_events, mw_tracker_lost(sampler->tracker));
     while (mw_tracker_next(sampler->tracker, &event)) {
-        struct process *process;
+        struct mw_live_process *process = find_process(sampler, event.pid);
+        int64_t t_ns =
+            event.t_ns > sampler->schedule.start_ns ? event.t_ns : sampler->schedule.start_ns;
 
-        switch (event.kind) {
-        case MW_TRACKER_START:
-            add_process(sampler, event.pid, event.ppid, now_ns);
-            break;
-        case MW_TRACKER_IMAGE:
-            process = find_process(sampler, event.pid);
-            if (process)
-                update_image(sampler, process, now_ns);
-            break;
-        }
+        if (event.kind == MW_TRACKER_START && !process)
+            add_process(sampler, event.pid, event.ppid, t_ns);
+        else if (event.kind == MW_TRACKER_IMAGE && process)
+            update_image(sampler, process, event.name, t_ns);
+        else if (event.kind == MW_TRACKER_END && process)
+            end_process(sampler, process, t_ns);
     }
+}
+
+/* --- peak windows ----------------------------------------------------------------------------- */
+
+/*
+ * Stores the mark of the window that ended at t_ns. A row of the series says: this was the highest
+ * in the time since the row before. Windows with the same mark become one row, written when the
+ * mark changes.
+ */
+static void push_window(struct mw_sampler *sampler, struct mw_live_process *process, uint64_t kib,
+                        int64_t t_ns)
+{
+    struct mw_windows *windows = &process->windows;
+
+    if (kib == windows->kib) {
+        windows->same_ns = t_ns;
+        return;
+    }
+    if (windows->same_ns > windows->row_ns &&
+        push_sample(sampler, process->slot, MW_METRIC_PEAK, windows->same_ns, windows->kib))
+        windows->row_ns = windows->same_ns;
+    if (push_sample(sampler, process->slot, MW_METRIC_PEAK, t_ns, kib)) {
+        windows->kib = kib;
+        windows->row_ns = windows->same_ns = t_ns;
+    }
+}
+
+/* Writes down the windows with the same mark that are not written yet, at the end of a recording.
+ */
+static void flush_windows(struct mw_sampler *sampler, struct mw_live_process *process)
+{
+    struct mw_windows *windows = &process->windows;
+
+    if (windows->kib != MW_UNKNOWN && windows->same_ns > windows->row_ns)
+        push_sample(sampler, process->slot, MW_METRIC_PEAK, windows->same_ns, windows->kib);
+}
+
+static void close_window(struct mw_sampler *sampler, struct mw_live_process *process)
+{
+    int64_t before_ns = mw_now_ns(), after_ns;
+    uint64_t kib;
+    int code;
+
+    if (!process->windows.works || !announce(sampler, process))
+        return;
+    code = mw_high_water_take(&process->windows.mark, &kib);
+    if (code == -EACCES || code == -EPERM)
+        process->windows.works = false;
+    if (code < 0)
+        return;
+    after_ns = mw_now_ns();
+    STORE(sampler->blind_ns, LOAD(sampler->blind_ns) + after_ns - before_ns);
+    push_window(sampler, process, kib, after_ns);
+}
+
+static void close_windows(struct mw_sampler *sampler, int64_t now_ns)
+{
+    int64_t window_ns = sampler->options.window_ns, cost_ns;
+
+    for (size_t i = 0; i < sampler->process_count; i++)
+        close_window(sampler, &sampler->processes[i]);
+    if (window_ns == MW_WINDOW_AUTO) {
+        cost_ns = (mw_now_ns() - now_ns) * WINDOW_COST_RATIO;
+        window_ns = sampler->options.interval_ns;
+        if (window_ns < shortest_auto_window_ns)
+            window_ns = shortest_auto_window_ns;
+        if (window_ns < cost_ns)
+            window_ns = cost_ns;
+    }
+    sampler->window_due_ns = now_ns + window_ns;
+}
+
+/* --- ticks ------------------------------------------------------------------------------------ */
+
+/* Reads every process once. All samples of a sweep carry the same time, so that they can be summed.
+ */
+static void sweep(struct mw_sampler *sampler, int64_t now_ns)
+{
+    struct mw_statm sum = {0};
+
+    for (size_t i = 0; i < sampler->process_count;) {
+        struct mw_live_process *process = &sampler->processes[i];
+        struct mw_statm statm;
+        int code = mw_process_read(process, &statm);
+
+        if (code == -ESRCH && end_process(sampler, process, now_ns))
+            continue; /* another one stands in its place now */
+        if (code == 0) {
+            sum.resident_pages += statm.resident_pages;
+            sum.shared_pages += statm.shared_pages;
+            push_process(sampler, process, &statm, now_ns);
+        }
+        i++;
+    }
+    push_tree(sampler, &sum, now_ns);
 }
 
 /* Says that nothing is known from the last good sweep until now_ns. */
@@ -321,24 +367,45 @@ static void tick(struct mw_sampler *sampler, int64_t now_ns)
     sampler->last_sweep_ns = now_ns;
 }
 
+/* At the end of the recording: who has ended, and how high the others have been since their last
+ * window. */
+static void finish(struct mw_sampler *sampler, int64_t end_ns)
+{
+    follow_tree(sampler, end_ns);
+    for (size_t i = 0; i < sampler->process_count;) {
+        struct mw_live_process *process = &sampler->processes[i];
+        struct mw_statm statm;
+
+        if (mw_process_read(process, &statm) == -ESRCH && end_process(sampler, process, end_ns))
+            continue; /* another one stands in its place now */
+        close_window(sampler, process);
+        flush_windows(sampler, process);
+        i++;
+    }
+}
+
+/* --- life cycle ------------------------------------------------------------------------------- */
+
 int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_options *options,
                    struct mw_queue *queue, struct mw_error *error)
 {
     struct mw_sampler *sampler = calloc(1, sizeof *sampler);
+    bool children = options->each || options->sum;
     int code;
 
     if (!sampler)
         return mw_error_errno(error, ENOMEM, "cannot sample");
     sampler->options = *options;
     sampler->queue = queue;
-    sampler->tree_resident_pages = sampler->tree_shared_pages = UNKNOWN;
+    sampler->tree_resident_pages = sampler->tree_shared_pages = MW_UNKNOWN;
     sampler->page_kib = sysconf(_SC_PAGESIZE) / 1024;
+    sampler->window_due_ns = takes_windows(sampler) ? 0 : INT64_MAX;
     sampler->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (sampler->stop_fd < 0)
         code = mw_error_errno(error, errno, "eventfd");
     else
-        code =
-            mw_tracker_new(&sampler->tracker, options->root, options->each || options->sum, error);
+        code = mw_tracker_new(&sampler->tracker, options->root,
+                              children ? options->tracking : MW_TRACKING_NONE, error);
     if (code < 0) {
         mw_sampler_free(sampler);
         return code;
@@ -351,11 +418,8 @@ void mw_sampler_free(struct mw_sampler *sampler)
 {
     if (!sampler)
         return;
-    for (size_t i = 0; i < sampler->process_count; i++) {
-        if (sampler->processes[i].statm_fd >= 0)
-            close(sampler->processes[i].statm_fd);
-        mw_image_free(sampler->processes[i].image);
-    }
+    for (size_t i = 0; i < sampler->process_count; i++)
+        mw_process_close(&sampler->processes[i]);
     if (sampler->stop_fd >= 0)
         close(sampler->stop_fd);
     mw_tracker_free(sampler->tracker);
@@ -381,15 +445,32 @@ const char *mw_sampler_tracking(const struct mw_sampler *sampler)
     return mw_tracker_name(sampler->tracker);
 }
 
-/* Waits for the next tick or the stop, in one system call. */
-static void wait_until(const struct mw_sampler *sampler, int64_t due_ns)
+/* Waits in one system call, until it is time or one of the descriptors has something. */
+static bool wait_until(const struct mw_sampler *sampler, int64_t due_ns, int64_t now_ns)
 {
-    struct pollfd stop = {.fd = sampler->stop_fd, .events = POLLIN};
-    int64_t pause_ns = due_ns - mw_now_ns();
+    struct pollfd fds[] = {{.fd = sampler->stop_fd, .events = POLLIN},
+                           {.fd = mw_tracker_fd(sampler->tracker), .events = POLLIN}};
+    int64_t pause_ns = due_ns - now_ns;
     struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
 
-    if (pause_ns > 0)
-        ppoll(&stop, 1, &pause, NULL);
+    return ppoll(fds, MW_COUNT(fds), &pause, NULL) > 0 && fds[1].revents != 0;
+}
+
+/* Does what is due, and else waits for it. */
+static void step(struct mw_sampler *sampler)
+{
+    int64_t now_ns = mw_now_ns(), tick_ns = mw_schedule_due_ns(&sampler->schedule);
+    int64_t due_ns = tick_ns < sampler->window_due_ns ? tick_ns : sampler->window_due_ns;
+
+    if (now_ns < due_ns) {
+        if (wait_until(sampler, due_ns, now_ns))
+            follow_tree(sampler, mw_now_ns());
+        return;
+    }
+    if (now_ns >= tick_ns)
+        tick(sampler, now_ns);
+    if (now_ns >= sampler->window_due_ns)
+        close_windows(sampler, now_ns);
 }
 
 void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
@@ -399,16 +480,12 @@ void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
     mw_schedule_start(&sampler->schedule, start_ns, sampler->options.interval_ns);
     sampler->last_sweep_ns = start_ns;
     add_process(sampler, sampler->options.root, getpid(), start_ns);
-    while ((end_ns = atomic_load(&sampler->end_ns)) == 0) {
-        int64_t now_ns = mw_now_ns();
-
-        if (now_ns >= mw_schedule_due_ns(&sampler->schedule))
-            tick(sampler, now_ns);
-        else
-            wait_until(sampler, mw_schedule_due_ns(&sampler->schedule));
-    }
+    if (takes_windows(sampler))
+        close_windows(sampler, mw_now_ns());
+    while ((end_ns = atomic_load(&sampler->end_ns)) == 0)
+        step(sampler);
     mw_schedule_end(&sampler->schedule, end_ns);
-    end_processes(sampler, end_ns);
+    finish(sampler, end_ns);
 }
 
 void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns)
@@ -420,5 +497,7 @@ void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns)
 void mw_sampler_figures(struct mw_sampler *sampler, struct mw_sampler_figures *ret_figures)
 {
     mw_schedule_figures(&sampler->schedule, &ret_figures->ticks);
-    ret_figures->dropped_records = atomic_load_explicit(&sampler->dropped, memory_order_relaxed);
+    ret_figures->dropped_records = LOAD(sampler->dropped);
+    ret_figures->lost_events = LOAD(sampler->lost_events);
+    ret_figures->blind_ns = LOAD(sampler->blind_ns);
 }

@@ -11,6 +11,7 @@
 
 #include "capture/queue.h"
 #include "capture/schedule.h"
+#include "capture/tracker.h"
 #include "util/error.h"
 
 #include <stdbool.h>
@@ -19,18 +20,25 @@
 
 struct mw_sampler;
 
+/* Peak windows that are as long as the interval, at least 10 ms, and never cost more than 1 % of a
+ * core. */
+#define MW_WINDOW_AUTO (-1)
+#define MW_WINDOW_OFF 0
+
 struct mw_sampler_options {
     pid_t root;
     int64_t interval_ns;
-    bool each; /* push a series for every process */
-    bool sum;  /* push the sum over the tree, from its second process on (or from the start,
-                * where each is false) */
+    int64_t window_ns;         /* between two resets of a high-water mark, or AUTO, or OFF */
+    enum mw_tracking tracking; /* how children are found */
+    bool each;                 /* push a series for every process */
+    bool sum;           /* push the sum over the tree, from its second process on (or from the
+                         * start, where each is false) */
     bool all_arguments; /* read all arguments of a process, or its name alone */
 };
 
 /*
  * root must exist. With neither each nor sum there is no looking for children: root alone is
- * sampled.
+ * sampled. High-water marks are taken where processes have series of their own.
  */
 int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_options *options,
                    struct mw_queue *queue, struct mw_error *error);
@@ -56,6 +64,8 @@ void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns);
 struct mw_sampler_figures {
     struct mw_schedule_figures ticks;
     uint64_t dropped_records;
+    uint64_t lost_events; /* of processes, that the kernel could not deliver */
+    int64_t blind_ns;     /* between reading and resetting high-water marks, all together */
 };
 
 void mw_sampler_figures(struct mw_sampler *sampler, struct mw_sampler_figures *ret_figures);

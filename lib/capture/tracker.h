@@ -1,13 +1,11 @@
 /*
  * Which processes belong to the tree: a stream of events, whatever method finds them.
  *
- * The sampler asks for events when the tracker's time has come; it tells the tracker when it has
- * seen a process end. Methods differ in what they can see:
- *
- *   children  reads /proc/PID/task/TID/children of every known process, as often as that stays
- * below one hundredth of a core. A child that lives between two looks is not seen. scan      reads
- * the whole of /proc through libproc2, where the kernel has no children files. none      looks for
- * no children.
+ *   perf      the kernel's task events (perf.h): every process, with the times of its start, its
+ * execs and its end. Needs perf_event_paranoid ≤ 2 or CAP_PERFMON. children  reads
+ * /proc/PID/task/TID/children of every known process, as often as that stays below one hundredth of
+ * a core. A child that lives between two looks is not seen. scan      reads the whole of /proc
+ * through libproc2, where the kernel has no children files. none      looks for no children.
  *
  * A new method is a new row in the table in tracker.c.
  */
@@ -23,33 +21,47 @@
 enum mw_tracker_event_kind {
     MW_TRACKER_START, /* a process of the tree that was not known */
     MW_TRACKER_IMAGE, /* a known process may run another program now */
+    MW_TRACKER_END,
 };
 
 struct mw_tracker_event {
     enum mw_tracker_event_kind kind;
     pid_t pid;
-    pid_t ppid; /* of a start */
+    pid_t ppid;    /* of a start */
+    int64_t t_ns;  /* when it happened, or when it was seen (CLOCK_MONOTONIC) */
+    char name[16]; /* of an image: comm, where the event tells it; else empty */
+};
+
+/* Which methods are allowed: the best of them that works is taken. */
+enum mw_tracking {
+    MW_TRACKING_BEST,
+    MW_TRACKING_PERF,
+    MW_TRACKING_POLL, /* children or scan */
+    MW_TRACKING_NONE,
 };
 
 struct mw_tracker;
 
 /*
- * Tracks the tree below root, which is known from the start and gets no START event. With
- * children false no other process is looked for, but root's image still is.
+ * Tracks the tree below root, which is known from the start and gets no START event. -EACCES and
+ * the like when the one method that is allowed does not work here.
  */
-int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, bool children,
+int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking tracking,
                    struct mw_error *error);
 
 /* NULL is fine. */
 void mw_tracker_free(struct mw_tracker *tracker);
 
-/* "children", "scan" or "none". */
+/* "perf", "children", "scan" or "none". */
 const char *mw_tracker_name(const struct mw_tracker *tracker);
 
-/* When the tracker wants to be asked again (CLOCK_MONOTONIC). */
+/* When the tracker wants to be asked again at the latest (CLOCK_MONOTONIC). */
 int64_t mw_tracker_due_ns(const struct mw_tracker *tracker);
 
-/* Looks for events, at now_ns or later than due. Then mw_tracker_next gives them one by one. */
+/* A descriptor that is readable when there are events, or -1. */
+int mw_tracker_fd(const struct mw_tracker *tracker);
+
+/* Looks for events. Then mw_tracker_next gives them one by one. */
 void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns);
 
 /* True with the next event, false when there is none. */
@@ -63,5 +75,8 @@ void mw_tracker_ended(struct mw_tracker *tracker, pid_t pid);
 
 /* Forgets a process of a START event that could not be handled: the next look finds it again. */
 void mw_tracker_forget(struct mw_tracker *tracker, pid_t pid);
+
+/* How many events the kernel could not deliver. */
+uint64_t mw_tracker_lost(const struct mw_tracker *tracker);
 
 #endif

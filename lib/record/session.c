@@ -1,6 +1,7 @@
 #include "record/session.h"
 
 #include "capture/clock.h"
+#include "capture/highwater.h"
 #include "capture/procfs.h"
 #include "capture/queue.h"
 #include "capture/sampler.h"
@@ -32,7 +33,8 @@ struct mw_session {
     char *version, *note;
     char **command; /* ends with NULL */
     size_t command_length;
-    int64_t interval_ns;
+    int64_t interval_ns, window_ns;
+    enum mw_tracking tracking;
     enum mw_children children;
     bool all_arguments;
 
@@ -111,7 +113,7 @@ static int drain_queue(struct mw_session *session, struct mw_error *error)
     return code;
 }
 
-static struct mw_recorder_cost recorder_cost(uint64_t dropped_records)
+static struct mw_recorder_cost recorder_cost(const struct mw_sampler_figures *figures)
 {
     struct rusage usage;
 
@@ -120,7 +122,9 @@ static struct mw_recorder_cost recorder_cost(uint64_t dropped_records)
         .cpu_us = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
                   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec,
         .max_rss_bytes = usage.ru_maxrss * INT64_C(1024),
-        .dropped_records = dropped_records,
+        .blind_us = figures->blind_ns / 1000,
+        .lost_events = figures->lost_events,
+        .dropped_records = figures->dropped_records,
     };
 }
 
@@ -150,7 +154,7 @@ static int store_progress(struct mw_session *session, int64_t now_ns, bool alway
         .lateness_p99_us = ns_to_us(figures.ticks.lateness_p99_ns),
         .lateness_max_us = ns_to_us(figures.ticks.lateness_max_ns),
     };
-    cost = recorder_cost(figures.dropped_records);
+    cost = recorder_cost(&figures);
     return mw_writer_set_progress(session->writer, to_us(session, now_ns), &ticks, &cost, error);
 }
 
@@ -217,6 +221,8 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
         .note = session->note,
         .scheduling = scheduling,
         .tracking = tracking,
+        .rss_bound_bytes = mw_resident_bound_kib() * 1024,
+        .peak_bound_bytes = mw_high_water_bound_kib() * 1024,
     };
     int code = tracking && scheduling ? mw_writer_begin_run(session->writer, &run, error)
                                       : mw_error_errno(error, ENOMEM, "cannot record");
@@ -252,7 +258,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
     return mw_writer_end_run(session->writer, session->end.outcome, session->end.exit_status,
-                             session->end.exit_signal, error);
+                             session->end.exit_signal, session->end.max_rss_kib, error);
 }
 
 static void discard_until_stop(struct mw_session *session)
@@ -332,6 +338,8 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     sem_init(&session->sampler_go, 0, 0);
     sem_init(&session->writer_go, 0, 0);
     session->interval_ns = options->interval_ns;
+    session->window_ns = options->window_ns;
+    session->tracking = options->tracking;
     session->children = options->children;
     session->all_arguments = options->all_arguments;
     session->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -374,6 +382,8 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
     struct mw_sampler_options options = {
         .root = root,
         .interval_ns = session->interval_ns,
+        .window_ns = session->window_ns,
+        .tracking = session->tracking,
         .each = session->children == MW_CHILDREN_EACH,
         .sum = session->children != MW_CHILDREN_NONE,
         .all_arguments = session->all_arguments,
@@ -450,7 +460,7 @@ void mw_session_free(struct mw_session *session)
     if (!session)
         return;
     if (session->armed) {
-        session->end = (struct mw_session_end){MW_OUTCOME_DETACHED, -1, -1};
+        session->end = (struct mw_session_end){MW_OUTCOME_DETACHED, -1, -1, -1};
         join(session);
     }
     mw_writer_close(session->writer);

@@ -12,6 +12,7 @@
 #ifndef MW_RECORD_SESSION_H
 #define MW_RECORD_SESSION_H
 
+#include "capture/tracker.h"
 #include "store/recording.h"
 #include "util/error.h"
 
@@ -27,6 +28,8 @@ struct mw_session_options {
     const char *const *command; /* to store as what was run; ends with NULL */
     const char *note;           /* NULL: none */
     int64_t interval_ns;        /* at least 1000 */
+    int64_t window_ns;          /* see mw_sampler_options */
+    enum mw_tracking tracking;
     enum mw_children children;
     bool all_arguments; /* store all arguments of programs, or their names alone */
 };
@@ -60,6 +63,7 @@ void mw_session_failure(struct mw_session *session, struct mw_error *ret_error);
 struct mw_session_end {
     enum mw_outcome outcome;      /* exited, signaled or detached */
     int exit_status, exit_signal; /* of the root; -1: none */
+    int64_t max_rss_kib;          /* its ru_maxrss; -1: not known */
 };
 
 /*

@@ -190,6 +190,9 @@ static struct mw_run column_run(sqlite3_stmt *row)
     run.recorder.lost_events = (uint64_t)sqlite3_column_int64(row, column++);
     run.recorder.dropped_records = (uint64_t)sqlite3_column_int64(row, column++);
     run.recorder.lost_marks = (uint64_t)sqlite3_column_int64(row, column++);
+    run.recorder.blind_us = sqlite3_column_int64(row, column++);
+    run.rss_bound_bytes = kib_to_bytes(sqlite3_column_int64(row, column++));
+    run.peak_bound_bytes = kib_to_bytes(sqlite3_column_int64(row, column++));
     run.peak = column_peak(row, column);
     return run;
 }
@@ -208,7 +211,7 @@ int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *r
                    " scheduling, tracking, outcome, exit_status, exit_signal, ticks_due,"
                    " ticks_taken, ticks_missed, longest_gap_us, lateness_p50_us, lateness_p99_us,"
                    " lateness_max_us, recorder_cpu_us, recorder_rss_kib, lost_events,"
-                   " dropped_records, lost_marks,"
+                   " dropped_records, lost_marks, blind_us, rss_bound_kib, peak_bound_kib,"
                    " peak_kib, peak_upper_kib, peak_from_us, peak_to_us, peak_source"
                    " FROM run ORDER BY id",
                    &row, error);

@@ -63,6 +63,7 @@ struct mw_ticks {
 struct mw_recorder_cost {
     int64_t cpu_us; /* user and system time */
     int64_t max_rss_bytes;
+    int64_t blind_us;     /* between reading and resetting high-water marks */
     uint64_t lost_events; /* process events that the kernel could not deliver */
     uint64_t dropped_records;
     uint64_t lost_marks;
@@ -81,6 +82,8 @@ struct mw_run {
     char *cwd;
     char *note; /* NULL: none */
     char *scheduling, *tracking;
+    int64_t rss_bound_bytes;  /* a sampled RSS may be off by so much */
+    int64_t peak_bound_bytes; /* a high-water mark may be off by so much */
     enum mw_outcome outcome;
     int exit_status, exit_signal; /* -1: none */
     struct mw_ticks ticks;

@@ -40,7 +40,11 @@ CREATE TABLE run (
     recorder_cpu_us    INTEGER NOT NULL DEFAULT 0, -- user and system time of memwatch itself
     recorder_rss_kib   INTEGER NOT NULL DEFAULT 0, -- its high-water mark
     scheduling         TEXT    NOT NULL, -- of the sampler thread: 'fifo:1', 'nice:-20', 'default'
-    tracking           TEXT    NOT NULL, -- how child processes were found: 'children', 'scan', 'none'
+    tracking           TEXT    NOT NULL, -- how child processes were found: 'perf' (every one),
+                                         -- 'children' or 'scan' (those that live a while), 'none'
+    rss_bound_kib      INTEGER NOT NULL DEFAULT 0, -- a sampled rss may be off by so much
+    peak_bound_kib     INTEGER NOT NULL DEFAULT 0, -- a high-water mark may be off by so much
+    blind_us           INTEGER NOT NULL DEFAULT 0, -- between reading and resetting marks, all together
     lost_events        INTEGER NOT NULL DEFAULT 0, -- process events the kernel could not deliver
     dropped_records    INTEGER NOT NULL DEFAULT 0, -- values dropped because the disk was too slow
     lost_marks         INTEGER NOT NULL DEFAULT 0, -- function marks that found no room
@@ -61,8 +65,8 @@ CREATE TABLE command (
 ) STRICT, WITHOUT ROWID;
 
 -- Peaks: at least peak_kib was in use at some moment from peak_from_us to peak_to_us, and never more
--- than peak_upper_kib (null: nothing is known above what was seen). 'sampled': the highest sample.
--- 'kernel': the kernel's high-water mark. A tree's peak is the highest sum of one sweep over its
+-- than peak_upper_kib (null: nothing is known above what was seen). 'sampled': the highest sample, less
+-- rss_bound_kib. 'kernel': the kernel's high-water mark, less peak_bound_kib. A tree's peak is the highest sum of one sweep over its
 -- processes, in which a shared page counts once for each process that has it.
 
 CREATE TABLE process (
@@ -104,7 +108,9 @@ CREATE TABLE series (
     id                 INTEGER PRIMARY KEY,
     run                INTEGER NOT NULL REFERENCES run,
     process            INTEGER REFERENCES process, -- null: the sum over the tree
-    metric             TEXT    NOT NULL, -- 'rss', 'shared' (file and shmem pages of rss), 'pss'
+    metric             TEXT    NOT NULL, -- 'rss', 'shared' (file and shmem pages of rss), 'pss';
+                                         -- 'peak': the kernel's high-water mark of the time since
+                                         -- the row before (since the process's start for the first)
     since_us           INTEGER NOT NULL  -- what dt_us counts from
 ) STRICT;
 CREATE INDEX series_by_run ON series (run, process, metric, since_us);

@@ -42,7 +42,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ADD_RUN] = "INSERT INTO run (version, started_ns, duration_us, interval_us, children, cwd, "
-                "note, scheduling, tracking) VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "note, scheduling, tracking, rss_bound_kib, peak_bound_kib) "
+                "VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [ADD_COMMAND] = "INSERT INTO command (run, position, value) VALUES (?1, ?2, ?3)",
     [ADD_PROCESS] = "INSERT INTO process (run, pid, ppid, start_us) VALUES (?1, ?2, ?3, ?4)",
     [ADD_IMAGE] = "INSERT INTO image (process, since_us, name) VALUES (?1, ?2, ?3)",
@@ -61,22 +62,31 @@ static const char *const sql[STATEMENT_COUNT] = {
         "UPDATE run SET duration_us = ?2, ticks_due = ?3, ticks_taken = ?4, ticks_missed = ?5, "
         "longest_gap_us = ?6, lateness_p50_us = ?7, lateness_p99_us = ?8, lateness_max_us = ?9, "
         "recorder_cpu_us = ?10, recorder_rss_kib = ?11, lost_events = ?12, dropped_records = ?13, "
-        "lost_marks = ?14 WHERE id = ?1",
+        "lost_marks = ?14, blind_us = ?15 WHERE id = ?1",
     [END_RUN] = "UPDATE run SET outcome = ?2, exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
     [END_ROOT] = "UPDATE process SET end_us = (SELECT duration_us FROM run WHERE id = ?2), "
                  "exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
 };
 
-/* A highest sample, in the units of the file. */
+/*
+ * A highest memory in the units of the file, as it grows: at least kib from from_us to to_us, and
+ * never more than upper_kib.
+ */
 struct high {
     bool known, dirty;
-    int64_t kib, t_us;
+    bool kernel; /* kib comes from a high-water mark, not from a sample */
+    bool closed; /* high-water marks cover all the time, so that upper_kib is a bound */
+    int64_t kib, upper_kib;
+    int64_t from_us, to_us;
 };
 
 /* What is being written for a slot: a process, or the tree. */
 struct entity {
     int64_t process; /* row id; 0 for the tree */
     struct high peak;
+    bool live;
+    size_t images;     /* how many programs it was seen to run */
+    int64_t window_us; /* where the last high-water mark's window ended, or the process began */
     struct {
         int64_t id; /* row id; 0: not begun */
         int64_t since_us;
@@ -91,8 +101,10 @@ struct mw_writer {
     int lock_fd;
     bool created; /* by this writer, and nothing recorded yet */
     bool in_transaction;
-    int64_t run;  /* row id; 0: none */
-    int64_t root; /* row id of the run's first process; 0: none yet */
+    int64_t run;           /* row id; 0: none */
+    int64_t root;          /* row id of the run's first process; 0: none yet */
+    struct high root_peak; /* of the first process, also after its slot has gone to another */
+    int64_t rss_bound_kib, peak_bound_kib;
     struct high run_peak;
     struct entity tree;
     struct entity *entities; /* by slot */
@@ -320,11 +332,15 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
     bind_text(statement, 6, run->note);
     bind_text(statement, 7, run->scheduling);
     bind_text(statement, 8, run->tracking);
+    sqlite3_bind_int64(statement, 9, run->rss_bound_bytes / 1024);
+    sqlite3_bind_int64(statement, 10, run->peak_bound_bytes / 1024);
     if ((code = run_statement(writer, ADD_RUN, error)) < 0)
         return code;
     writer->run = sqlite3_last_insert_rowid(writer->db);
     writer->root = 0;
-    writer->run_peak = (struct high){0};
+    writer->rss_bound_kib = run->rss_bound_bytes / 1024;
+    writer->peak_bound_kib = run->peak_bound_bytes / 1024;
+    writer->run_peak = writer->root_peak = (struct high){0};
     writer->tree = (struct entity){0};
     if ((code = add_words(writer, ADD_COMMAND, writer->run, (const char *const *)run->command,
                           run->command_length, error)) < 0 ||
@@ -372,7 +388,8 @@ int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, in
     if ((code = run_statement(writer, ADD_PROCESS, error)) < 0)
         return code;
     entity = entity_at(writer, slot);
-    *entity = (struct entity){.process = sqlite3_last_insert_rowid(writer->db)};
+    *entity = (struct entity){
+        .process = sqlite3_last_insert_rowid(writer->db), .live = true, .window_us = start_us};
     if (writer->root == 0)
         writer->root = entity->process;
     return 0;
@@ -385,6 +402,7 @@ int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_u
 
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    entity_at(writer, slot)->images++;
     BIND(writer, ADD_IMAGE, entity_at(writer, slot)->process, since_us);
     bind_text(writer->statements[ADD_IMAGE], 3, name);
     if ((code = run_statement(writer, ADD_IMAGE, error)) < 0)
@@ -393,11 +411,24 @@ int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_u
                      argument_count, error);
 }
 
-static void raise_high(struct high *high, int64_t kib, int64_t t_us)
+/* Takes in a reading that may be off by bound_kib and stands for a stretch of time. */
+static void raise_high(struct high *high, int64_t kib, int64_t bound_kib, int64_t from_us,
+                       int64_t to_us, bool kernel)
 {
-    if (high->known && kib <= high->kib)
-        return;
-    *high = (struct high){.known = true, .dirty = true, .kib = kib, .t_us = t_us};
+    int64_t least_kib = kib > bound_kib ? kib - bound_kib : 0;
+
+    if (!high->known || kib + bound_kib > high->upper_kib) {
+        high->upper_kib = kib + bound_kib;
+        high->dirty = true;
+    }
+    if (!high->known || least_kib > high->kib) {
+        high->kib = least_kib;
+        high->from_us = from_us;
+        high->to_us = to_us;
+        high->kernel = kernel;
+        high->dirty = true;
+    }
+    high->known = true;
 }
 
 /* Until the tree has a series of its own, its first process stands for it. */
@@ -406,6 +437,25 @@ static bool counts_for_run(const struct mw_writer *writer, const struct entity *
     if (entity == &writer->tree)
         return true;
     return entity->process == writer->root && writer->tree.series[MW_METRIC_RSS].id == 0;
+}
+
+/* Keeps the peaks of a process and of the run, from samples and from high-water marks. */
+static void follow_peak(struct mw_writer *writer, struct entity *entity, enum mw_metric metric,
+                        int64_t t_us, int64_t kib)
+{
+    bool kernel = metric == MW_METRIC_PEAK;
+    int64_t bound_kib = kernel ? writer->peak_bound_kib : writer->rss_bound_kib;
+    int64_t from_us = kernel ? entity->window_us : t_us;
+
+    if (metric != MW_METRIC_RSS && !kernel)
+        return;
+    raise_high(&entity->peak, kib, bound_kib, from_us, t_us, kernel);
+    if (kernel)
+        entity->window_us = t_us;
+    if (entity->process != 0 && entity->process == writer->root)
+        writer->root_peak = entity->peak;
+    if (counts_for_run(writer, entity))
+        raise_high(&writer->run_peak, kib, bound_kib, from_us, t_us, kernel);
 }
 
 /* The series to write to at t_us: begins one where there is none, or the present one is full. */
@@ -444,11 +494,7 @@ int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric
          kib);
     if ((code = run_statement(writer, ADD_SAMPLE, error)) < 0)
         return code;
-    if (metric == MW_METRIC_RSS) {
-        raise_high(&entity->peak, kib, t_us);
-        if (counts_for_run(writer, entity))
-            raise_high(&writer->run_peak, kib, t_us);
-    }
+    follow_peak(writer, entity, metric, t_us, kib);
     return 0;
 }
 
@@ -463,10 +509,10 @@ static int flush_peak(struct mw_writer *writer, enum statement which, int64_t ro
     high->dirty = false;
     sqlite3_bind_int64(statement, 1, row);
     sqlite3_bind_int64(statement, 2, high->kib);
-    sqlite3_bind_null(statement, 3); /* between two samples it may have been anything */
-    sqlite3_bind_int64(statement, 4, high->t_us);
-    sqlite3_bind_int64(statement, 5, high->t_us);
-    bind_text(statement, 6, "sampled");
+    bind_optional(statement, 3, high->closed ? high->upper_kib : -1);
+    sqlite3_bind_int64(statement, 4, high->from_us);
+    sqlite3_bind_int64(statement, 5, high->to_us);
+    bind_text(statement, 6, high->kernel ? "kernel" : "sampled");
     return run_statement(writer, which, error);
 }
 
@@ -480,6 +526,7 @@ int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_u
     if ((code = need_transaction(writer, error)) < 0 ||
         (code = flush_peak(writer, SET_PROCESS_PEAK, entity->process, &entity->peak, error)) < 0)
         return code;
+    entity->live = false;
     BIND(writer, END_PROCESS, entity->process, end_us);
     bind_optional(statement, 3, exit_status);
     bind_optional(statement, 4, exit_signal);
@@ -526,6 +573,7 @@ int mw_writer_set_progress(struct mw_writer *writer, int64_t duration_us,
     sqlite3_bind_int64(statement, 12, (int64_t)cost->lost_events);
     sqlite3_bind_int64(statement, 13, (int64_t)cost->dropped_records);
     sqlite3_bind_int64(statement, 14, (int64_t)cost->lost_marks);
+    sqlite3_bind_int64(statement, 15, cost->blind_us);
     return run_statement(writer, SET_PROGRESS, error);
 }
 
@@ -550,8 +598,54 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
     return 0;
 }
 
+/*
+ * The end of the first process: the mark that wait4 told covers what was used since its last
+ * window. Where it was alone it was the tree.
+ */
+static int end_root(struct mw_writer *writer, int exit_status, int exit_signal, int64_t max_rss_kib,
+                    struct mw_error *error)
+{
+    bool alone = writer->tree.series[MW_METRIC_RSS].id == 0;
+    int code;
+
+    if (max_rss_kib >= 0 && writer->root_peak.known) {
+        struct high *highs[] = {&writer->root_peak, alone ? &writer->run_peak : NULL};
+
+        for (size_t i = 0; i < MW_COUNT(highs) && highs[i]; i++) {
+            if (max_rss_kib + writer->peak_bound_kib > highs[i]->upper_kib)
+                highs[i]->upper_kib = max_rss_kib + writer->peak_bound_kib;
+            highs[i]->closed = highs[i]->dirty = true;
+        }
+    }
+    BIND(writer, END_ROOT, writer->root, writer->run);
+    bind_optional(writer->statements[END_ROOT], 3, exit_status);
+    bind_optional(writer->statements[END_ROOT], 4, exit_signal);
+    if ((code = run_statement(writer, END_ROOT, error)) < 0)
+        return code;
+    return flush_peak(writer, SET_PROCESS_PEAK, writer->root, &writer->root_peak, error);
+}
+
+/*
+ * A recording that ends before its processes has just closed their last windows. Only a process
+ * that ran one program throughout had no window cut off by an exec.
+ */
+static void close_highs(struct mw_writer *writer)
+{
+    bool alone = writer->tree.series[MW_METRIC_RSS].id == 0;
+
+    for (size_t i = 0; i < writer->entity_count; i++) {
+        struct entity *entity = &writer->entities[i];
+
+        if (!entity->live || entity->images > 1 || entity->series[MW_METRIC_PEAK].id == 0)
+            continue;
+        entity->peak.closed = entity->peak.dirty = true;
+        if (alone && entity->process == writer->root)
+            writer->run_peak.closed = writer->run_peak.dirty = true;
+    }
+}
+
 int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exit_status,
-                      int exit_signal, struct mw_error *error)
+                      int exit_signal, int64_t max_rss_kib, struct mw_error *error)
 {
     sqlite3_stmt *statement = writer->statements[END_RUN];
     int code;
@@ -564,12 +658,10 @@ int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exi
     bind_optional(statement, 4, exit_signal);
     if ((code = run_statement(writer, END_RUN, error)) < 0)
         return code;
-    if (outcome == MW_OUTCOME_EXITED || outcome == MW_OUTCOME_SIGNALED) {
-        BIND(writer, END_ROOT, writer->root, writer->run);
-        bind_optional(writer->statements[END_ROOT], 3, exit_status);
-        bind_optional(writer->statements[END_ROOT], 4, exit_signal);
-        if ((code = run_statement(writer, END_ROOT, error)) < 0)
-            return code;
-    }
+    if ((outcome == MW_OUTCOME_EXITED || outcome == MW_OUTCOME_SIGNALED) && writer->root != 0 &&
+        (code = end_root(writer, exit_status, exit_signal, max_rss_kib, error)) < 0)
+        return code;
+    if (outcome == MW_OUTCOME_DETACHED)
+        close_highs(writer);
     return mw_writer_commit(writer, error);
 }

@@ -36,7 +36,7 @@ const char *mw_writer_notice(const struct mw_writer *writer);
 
 /*
  * Starts a run from the fields version, command, started_ns, interval_us, children, cwd, note,
- * scheduling and tracking; the others are ignored.
+ * scheduling, tracking and the bounds; the others are ignored.
  */
 int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, struct mw_error *error);
 
@@ -55,7 +55,10 @@ int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_u
 int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric metric,
                          int64_t t_us, int64_t kib, struct mw_error *error);
 
-/* exit_status and exit_signal: -1 where they are not known. */
+/*
+ * exit_status and exit_signal: -1 where they are not known. What a process used between its last
+ * high-water mark and its end is not known, and so no upper bound of its peak.
+ */
 int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
                           int exit_signal, struct mw_error *error);
 
@@ -74,10 +77,11 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error);
 
 /*
  * Ends the run, and with it its first process unless the outcome is detached; commits. The end is
- * the duration that was last set.
+ * the duration that was last set. max_rss_kib is the high-water mark with which the first process
+ * ended, as wait4 tells (ru_maxrss): it bounds its last window. -1: not known.
  */
 int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exit_status,
-                      int exit_signal, struct mw_error *error);
+                      int exit_signal, int64_t max_rss_kib, struct mw_error *error);
 
 /*
  * Closes the file, without what was not committed; it is then one plain database file, unless a

@@ -14,6 +14,7 @@
 #define MW_METRICS(X)                                                                              \
     X(RSS, "rss", "resident memory (RSS)", "/proc/PID/statm, field 2")                             \
     X(SHARED, "shared", "resident file and shared memory", "/proc/PID/statm, field 3")             \
+    X(PEAK, "peak", "highest memory in between (kernel)", "/proc/PID/status, VmHWM")               \
     X(PSS, "pss", "proportional memory (PSS)", "/proc/PID/smaps_rollup, Pss")
 
 enum mw_metric {

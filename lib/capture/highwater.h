@@ -1,0 +1,40 @@
+/*
+ * The kernel's high-water mark of a process's RSS: it sees every spike, however short.
+ *
+ * Taking it reads VmHWM (/proc/PID/status) and resets it (5 into /proc/PID/clear_refs), so that the
+ * next taking tells the highest RSS in between. Costs about 9 us. The two steps are not one: what
+ * comes and goes between them, some microseconds, is not seen.
+ *
+ * The kernel updates the mark from counters of which each CPU may hold back some pages, so that it
+ * may be too low or too high by up to mw_high_water_bound_kib.
+ */
+#ifndef MW_CAPTURE_HIGHWATER_H
+#define MW_CAPTURE_HIGHWATER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The descriptors are kept open where there are enough; -1: opened for each taking. */
+struct mw_high_water {
+    pid_t pid;
+    int status_fd, clear_fd;
+};
+
+struct mw_high_water mw_high_water_open(pid_t pid);
+void mw_high_water_close(struct mw_high_water *mark);
+
+/* 0; -EACCES where this user may not reset it (nothing is changed then); -ESRCH, -EBADMSG at its
+ * end. */
+int mw_high_water_take(const struct mw_high_water *mark, uint64_t *ret_kib);
+
+/* How far VmHWM may be off on this machine, in KiB. */
+int64_t mw_high_water_bound_kib(void);
+
+/*
+ * How far the RSS of statm may be off, in KiB: 0 on kernels that sum their counters when asked
+ * (6.16, and 6.12.39 of the long-term series). Found out by touching pages and looking, not by the
+ * version.
+ */
+int64_t mw_resident_bound_kib(void);
+
+#endif

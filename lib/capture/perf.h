@@ -1,0 +1,52 @@
+/*
+ * Task events of a process tree, from the kernel's perf rings: every fork, exec and exit with its
+ * time, none missed however short a process lives, unless a ring overflows, which is counted.
+ *
+ * The kernel allows this without privileges up to kernel.perf_event_paranoid 2; Debian's own
+ * kernels ask for CAP_PERFMON. The events cover root and whatever it forks after the opening.
+ */
+#ifndef MW_CAPTURE_PERF_H
+#define MW_CAPTURE_PERF_H
+
+#include "util/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum mw_task_event_kind {
+    MW_TASK_FORK, /* a process or a thread was created */
+    MW_TASK_EXEC,
+    MW_TASK_EXIT, /* of one thread; a process ends with its last */
+};
+
+struct mw_task_event {
+    enum mw_task_event_kind kind;
+    pid_t pid, tid; /* a new process has tid == pid */
+    pid_t ppid;     /* of a fork: the process that forked */
+    int64_t t_ns;   /* CLOCK_MONOTONIC */
+    char name[16];  /* of an exec: comm */
+};
+
+struct mw_perf;
+
+/* Opens the events of root. -EACCES or -EPERM when the kernel does not allow it, -ENOENT, -ENOSYS.
+ */
+int mw_perf_open(struct mw_perf **ret_perf, pid_t root, struct mw_error *error);
+
+/* NULL is fine. */
+void mw_perf_close(struct mw_perf *perf);
+
+/* A descriptor that is readable when there are events to take. */
+int mw_perf_fd(const struct mw_perf *perf);
+
+/*
+ * Takes all events out of the rings. They belong to perf, are in the order of time, and hold until
+ * the next call. Returns how many.
+ */
+size_t mw_perf_take(struct mw_perf *perf, const struct mw_task_event **ret_events);
+
+/* How many events the rings could not hold. */
+uint64_t mw_perf_lost(const struct mw_perf *perf);
+
+#endif

@@ -1,0 +1,102 @@
+#include "capture/process.h"
+
+#include "util/cleanup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns, bool high_water)
+{
+    int fd = mw_procfs_open_kept(pid, "statm", O_RDONLY);
+    struct mw_live_process process = {
+        .pid = pid,
+        .ppid = ppid,
+        .start_ns = start_ns,
+        .statm_fd = fd < 0 ? -1 : fd,
+        .thread = pid,
+        .resident_pages = MW_UNKNOWN,
+        .shared_pages = MW_UNKNOWN,
+        .windows = {.mark = {.status_fd = -1, .clear_fd = -1},
+                    .works = high_water,
+                    .kib = MW_UNKNOWN,
+                    .row_ns = start_ns,
+                    .same_ns = start_ns},
+    };
+
+    if (high_water)
+        process.windows.mark = mw_high_water_open(pid);
+    return process;
+}
+
+void mw_process_close(struct mw_live_process *process)
+{
+    if (process->statm_fd >= 0)
+        close(process->statm_fd);
+    process->statm_fd = -1;
+    mw_high_water_close(&process->windows.mark);
+}
+
+static int open_thread(pid_t pid, pid_t thread)
+{
+    char name[40];
+
+    snprintf(name, sizeof name, "task/%d/statm", (int)thread);
+    return mw_procfs_open(pid, name, O_RDONLY);
+}
+
+static int read_thread(pid_t pid, pid_t thread, struct mw_statm *ret_statm)
+{
+    mw_auto_fd int fd = open_thread(pid, thread);
+
+    return fd < 0 ? fd : mw_procfs_read_statm(fd, ret_statm);
+}
+
+/* A thread that has exited has no memory, nor has a zombie; all others show that of the process. */
+static bool lives(const struct mw_statm *statm)
+{
+    return statm->size_pages > 0;
+}
+
+/* Finds a thread that lives and reads through it; -ESRCH when there is none. */
+static int switch_thread(struct mw_live_process *process, struct mw_statm *ret_statm)
+{
+    int fd = mw_procfs_open(process->pid, "task", O_RDONLY);
+    DIR *threads = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    int code = -ESRCH;
+
+    if (!threads) {
+        if (fd >= 0)
+            close(fd);
+        return -ESRCH;
+    }
+    while (code < 0 && (entry = readdir(threads))) {
+        pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for "." and ".." */
+
+        if (thread <= 0 || read_thread(process->pid, thread, ret_statm) < 0 || !lives(ret_statm))
+            continue;
+        process->thread = thread;
+        if (process->statm_fd >= 0)
+            close(process->statm_fd);
+        process->statm_fd = open_thread(process->pid, thread);
+        code = 0;
+    }
+    closedir(threads);
+    return code;
+}
+
+int mw_process_read(struct mw_live_process *process, struct mw_statm *ret_statm)
+{
+    int code = process->statm_fd >= 0 ? mw_procfs_read_statm(process->statm_fd, ret_statm)
+                                      : read_thread(process->pid, process->thread, ret_statm);
+
+    if (code == 0 && lives(ret_statm))
+        return 0;
+    if (code == 0 || code == -ESRCH || code == -ENOENT)
+        return switch_thread(process, ret_statm);
+    return code;
+}

@@ -1,0 +1,48 @@
+/*
+ * One live process as the sampler reads it. Private to lib/capture.
+ */
+#ifndef MW_CAPTURE_PROCESS_H
+#define MW_CAPTURE_PROCESS_H
+
+#include "capture/highwater.h"
+#include "capture/procfs.h"
+
+#include <stdbool.h>
+
+/* No process has as many pages or KiB. */
+#define MW_UNKNOWN UINT64_MAX
+
+/* What is known of the high-water marks of a process, window by window. */
+struct mw_windows {
+    struct mw_high_water mark;
+    bool works;      /* false: not asked for, or not permitted */
+    uint64_t kib;    /* of the last row pushed; MW_UNKNOWN before the first */
+    int64_t row_ns;  /* when the last row's window ended */
+    int64_t same_ns; /* until when all windows since then had the same mark */
+};
+
+struct mw_live_process {
+    pid_t pid, ppid;
+    int64_t start_ns; /* when it was started or first seen */
+    uint32_t slot;
+    bool announced; /* the writer knows of it */
+    int statm_fd;   /* -1: no descriptor was left, so it is opened for each sample */
+    pid_t thread;   /* whose statm is read: the first thread, or a later one once that has exited */
+    uint64_t resident_pages, shared_pages; /* last pushed; MW_UNKNOWN before that */
+    uint64_t image_hash;                   /* of what it was last seen to run; 0: not known */
+    char name[16];                         /* of that; a child runs its parent's program at first */
+    struct mw_windows windows;
+};
+
+/* Opens what there is to read. high_water: its mark shall be taken too. */
+struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns, bool high_water);
+
+void mw_process_close(struct mw_live_process *process);
+
+/*
+ * Reads its memory: 0, or -ESRCH once it has ended, reaped or not; any other errno where it cannot
+ * be read now. A process whose first thread has exited is read through another.
+ */
+int mw_process_read(struct mw_live_process *process, struct mw_statm *ret_statm);
+
+#endif

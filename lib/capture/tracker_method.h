@@ -1,0 +1,59 @@
+/*
+ * How the methods of tracking see the tracker. Private to tracker*.c.
+ */
+#ifndef MW_CAPTURE_TRACKER_METHOD_H
+#define MW_CAPTURE_TRACKER_METHOD_H
+
+#include "capture/tracker.h"
+
+#include <stddef.h>
+
+struct mw_perf;
+struct pids_info;
+
+/* A process of the tree. */
+struct known {
+    pid_t pid;
+    bool ended;           /* to be forgotten as soon as it has been reaped */
+    bool leader_ended;    /* perf: its first thread has exited, others live on */
+    uint64_t start_ticks; /* tells it from a later process with the same pid; 0: not known */
+    int64_t since_ns;
+    int64_t image_due_ns; /* when to ask again what it runs: after 5 ms, 10, 20 … up to 5 s */
+    int children_fd;      /* poll: task/PID/children of its first thread; -1: reopened each time */
+    int task_fd;          /* poll: its task folder, to count its threads; -1: not open */
+};
+
+/* A way to find processes. */
+struct method {
+    const char *name;
+    /* 0, or a negative errno when the method does not work here. */
+    int (*open)(struct mw_tracker *tracker, pid_t root, struct mw_error *error);
+    void (*look)(struct mw_tracker *tracker, int64_t now_ns);
+    bool polls; /* sees only what is there when it looks, and keeps descriptors to look at */
+};
+
+extern const struct method mw_tracker_children, mw_tracker_scan, mw_tracker_perf;
+
+struct mw_tracker {
+    const struct method *method;
+    pid_t root;
+    struct known *known;
+    size_t known_count, known_room;
+    struct mw_tracker_event *events; /* found and not yet given out */
+    size_t event_count, event_room, next_event;
+    int64_t due_ns;
+    struct pids_info *pids; /* of the method scan: libproc2's */
+    struct mw_perf *perf;   /* of the method perf */
+};
+
+struct known *mw_tracker_find(struct mw_tracker *tracker, pid_t pid);
+
+/* A process that belongs to the tree since t_ns: a START event if it is new. */
+void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns);
+
+/* Forgets a process. Another one stands in its place now. */
+void mw_tracker_drop(struct mw_tracker *tracker, struct known *known);
+
+void mw_tracker_push(struct mw_tracker *tracker, const struct mw_tracker_event *event);
+
+#endif
