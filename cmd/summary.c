@@ -43,27 +43,46 @@ static void print_outcome(FILE *out, const struct mw_run *run)
     }
 }
 
+/* When a peak was: a moment, or the window in which the kernel saw it. */
+static void print_peak_time(FILE *out, const struct mw_peak *peak)
+{
+    char from[MW_FORMAT_SIZE], to[MW_FORMAT_SIZE];
+
+    mw_format_duration(from, peak->from_us * 1000);
+    mw_format_duration(to, peak->to_us * 1000);
+    if (strcmp(from, to) == 0)
+        fprintf(out, " at %s", from);
+    else
+        fprintf(out, " between %s and %s", from, to);
+}
+
 static int print_peak(FILE *out, const struct recording *recording)
 {
     const struct mw_run *run = recording->run;
+    const struct mw_peak *peak = &run->peak;
     const struct mw_process *largest = largest_process(recording);
     mw_auto_free char *label = largest ? process_label(largest) : NULL;
     bool one_process = run->children == MW_CHILDREN_NONE || recording->process_count == 1;
-    char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE];
+    char bytes[MW_FORMAT_SIZE], upper[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE];
 
     if (largest && !label)
         return -ENOMEM;
-    if (!run->peak.known) {
+    if (!peak->known) {
         fprintf(out, "  peak       never sampled\n");
         return 0;
     }
-    fprintf(out, "  peak       %s at %s in %s; sampled every %s\n",
-            mw_format_bytes(bytes, run->peak.bytes),
-            mw_format_duration(at, run->peak.from_us * 1000),
-            one_process && label ? label : "all processes",
-            mw_format_duration(interval, run->interval_us * 1000));
-    if (!one_process)
-        fprintf(out, "             a sum that counts shared pages once for each process\n");
+    fprintf(out, "  peak       %s", mw_format_bytes(bytes, peak->bytes));
+    print_peak_time(out, peak);
+    fprintf(out, " in %s\n", one_process && label ? label : "all processes");
+    fprintf(out, "             %s",
+            peak->source == MW_PEAK_KERNEL ? "by the kernel's own mark" : "the highest sample");
+    if (peak->upper_bytes >= 0)
+        fprintf(out, "; certainly never above %s", mw_format_bytes(upper, peak->upper_bytes));
+    else if (!one_process)
+        fprintf(out, "; a page that processes share counts once for each");
+    else
+        fprintf(out, ", one every %s", mw_format_duration(interval, run->interval_us * 1000));
+    fputc('\n', out);
     if (!one_process && largest)
         fprintf(out, "  largest    %s in %s\n", mw_format_bytes(bytes, largest->peak.bytes), label);
     return 0;

@@ -12,7 +12,8 @@
 struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns, bool high_water)
 {
     int fd = mw_procfs_open_kept(pid, "statm", O_RDONLY);
-    struct mw_live_process process = {
+
+    return (struct mw_live_process){
         .pid = pid,
         .ppid = ppid,
         .start_ns = start_ns,
@@ -20,16 +21,12 @@ struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns, 
         .thread = pid,
         .resident_pages = MW_UNKNOWN,
         .shared_pages = MW_UNKNOWN,
-        .windows = {.mark = {.status_fd = -1, .clear_fd = -1},
+        .windows = {.mark = {.pid = pid, .status_fd = -1, .clear_fd = -1},
                     .works = high_water,
                     .kib = MW_UNKNOWN,
                     .row_ns = start_ns,
                     .same_ns = start_ns},
     };
-
-    if (high_water)
-        process.windows.mark = mw_high_water_open(pid);
-    return process;
 }
 
 void mw_process_close(struct mw_live_process *process)

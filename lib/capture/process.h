@@ -15,7 +15,8 @@
 /* What is known of the high-water marks of a process, window by window. */
 struct mw_windows {
     struct mw_high_water mark;
-    bool works;      /* false: not asked for, or not permitted */
+    bool works; /* false: not asked for, or not permitted */
+    bool open;  /* its mark's descriptors are; most processes end before their first window does */
     uint64_t kib;    /* of the last row pushed; MW_UNKNOWN before the first */
     int64_t row_ns;  /* when the last row's window ended */
     int64_t same_ns; /* until when all windows since then had the same mark */

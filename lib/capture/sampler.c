@@ -287,6 +287,9 @@ static void close_window(struct mw_sampler *sampler, struct mw_live_process *pro
 
     if (!process->windows.works || !announce(sampler, process))
         return;
+    if (!process->windows.open)
+        process->windows.mark = mw_high_water_open(process->pid);
+    process->windows.open = true;
     code = mw_high_water_take(&process->windows.mark, &kib);
     if (code == -EACCES || code == -EPERM)
         process->windows.works = false;
