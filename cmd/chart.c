@@ -33,6 +33,8 @@ struct trace {
     bool any;
     struct mw_sample held; /* the last sample */
     struct mw_sample peak; /* the highest in the window */
+    struct mw_sample mark; /* what the kernel saw at the highest in the window; 0 bytes: nothing */
+    bool wants_trend;
     struct mw_trend trend;
 };
 
@@ -56,7 +58,7 @@ static int add_sample(void *context, const struct mw_sample *sample)
     struct trace *trace = context;
     struct mw_sample seen = {clamp(sample->t_us, trace->from_us, trace->to_us), sample->bytes};
 
-    if (trace->any)
+    if (trace->any && trace->wants_trend)
         hold_until(trace, sample->t_us);
     /* What held before the window begins counts in it only from there, and only the last of it. */
     if (!trace->any || sample->t_us <= trace->from_us || sample->bytes > trace->peak.bytes)
@@ -64,6 +66,33 @@ static int add_sample(void *context, const struct mw_sample *sample)
     trace->held = *sample;
     trace->any = true;
     return mw_envelope_add(trace->envelope, sample->t_us, sample->bytes);
+}
+
+/* The kernel's high-water marks of a process, by column of its envelope. */
+struct marks {
+    struct trace *trace;
+    double *column_highs;
+    int64_t bound_bytes;
+    int64_t window_us; /* where the last window ended */
+};
+
+/* A mark says what was reached in the time since the one before. */
+static int add_mark(void *context, const struct mw_sample *sample)
+{
+    struct marks *marks = context;
+    struct trace *trace = marks->trace;
+    int64_t bytes = sample->bytes - marks->bound_bytes;
+    int64_t from_us = marks->window_us;
+
+    marks->window_us = sample->t_us;
+    if (sample->t_us <= trace->from_us || from_us >= trace->to_us)
+        return 0;
+    for (size_t column = mw_envelope_column(trace->envelope, from_us);
+         column <= mw_envelope_column(trace->envelope, sample->t_us); column++)
+        marks->column_highs[column] = fmax(marks->column_highs[column], (double)bytes);
+    if (bytes > trace->mark.bytes)
+        trace->mark = (struct mw_sample){clamp(sample->t_us, trace->from_us, trace->to_us), bytes};
+    return 0;
 }
 
 static int out_of_memory(struct mw_error *error)
@@ -171,6 +200,58 @@ struct source {
     size_t hole_count;
 };
 
+/* Reads the marks of a process; ret_highs is the caller's to free, and NULL where there are none.
+ */
+static int read_marks(const struct source *source, int64_t process, struct trace *trace,
+                      double **ret_highs, struct mw_error *error)
+{
+    const struct mw_run *run = source->recording->run;
+    size_t columns = source->options->columns;
+    struct marks marks = {.trace = trace,
+                          .bound_bytes = run->peak_bound_bytes,
+                          .window_us = source->options->from_us,
+                          .column_highs = calloc(columns, sizeof *marks.column_highs)};
+
+    *ret_highs = marks.column_highs;
+    if (!marks.column_highs)
+        return out_of_memory(error);
+    for (size_t i = 0; i < columns; i++)
+        marks.column_highs[i] = -INFINITY;
+    mw_envelope_raise(trace->envelope, marks.column_highs);
+    return mw_reader_samples(source->recording->reader, run->id, process, MW_METRIC_PEAK,
+                             source->options->from_us, source->to_us, add_mark, &marks, error);
+}
+
+/* Reads a series into the trace, and into points that the caller frees. */
+static int read_series(const struct source *source, int64_t process, enum mw_metric metric,
+                       int64_t end_us, bool join, struct trace *trace,
+                       struct mw_plot_point **ret_points, size_t *ret_count, struct mw_error *error)
+{
+    const struct chart_options *options = source->options;
+    const struct mw_envelope_point *points;
+    mw_auto_free double *column_highs = NULL;
+    int code = 0;
+
+    if (metric == MW_METRIC_RSS && process != MW_PROCESS_TREE &&
+        (code = read_marks(source, process, trace, &column_highs, error)) < 0)
+        return code;
+    code = mw_reader_samples(source->recording->reader, source->recording->run->id, process, metric,
+                             options->from_us, source->to_us, add_sample, trace, error);
+    if (code < 0)
+        return code;
+    trace->any = trace->any && end_us > options->from_us;
+    if (!trace->any)
+        return 0;
+    if (trace->mark.bytes > trace->peak.bytes)
+        trace->peak = trace->mark;
+    if (trace->wants_trend)
+        hold_until(trace, end_us);
+    if (mw_envelope_finish(trace->envelope, end_us, &points, ret_count) < 0)
+        return out_of_memory(error);
+    *ret_points = copy_points(points, *ret_count, join, ret_count);
+    return *ret_points ? 0 : out_of_memory(error);
+}
+
 /*
  * Reads one series into a curve, where there is anything in the window. trace->any says so
  * afterwards, and trace has what is needed for a peak and a trend. Takes the label over.
@@ -180,39 +261,27 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
                         struct trace *ret_trace, struct mw_error *error)
 {
     const struct chart_options *options = source->options;
-    const struct mw_envelope_point *points;
-    struct mw_plot_point *copy;
-    size_t count;
+    struct mw_plot_point *points = NULL;
+    size_t count = 0;
     int code;
 
     *ret_trace = (struct trace){
         .from_us = options->from_us,
         .to_us = source->to_us,
         .end_us = end_us,
+        .wants_trend = options->slope,
         .envelope = mw_envelope_new(options->from_us, source->to_us, options->columns,
                                     source->holes, source->hole_count),
     };
-    if (!ret_trace->envelope) {
-        free(label);
-        return out_of_memory(error);
-    }
-    code = mw_reader_samples(source->recording->reader, source->recording->run->id, process, metric,
-                             options->from_us, source->to_us, add_sample, ret_trace, error);
-    if (code == 0 && ret_trace->any && end_us > options->from_us) {
-        hold_until(ret_trace, end_us);
-        if (mw_envelope_finish(ret_trace->envelope, end_us, &points, &count) == 0) {
-            copy = copy_points(points, count, kind == MW_CURVE_PSS, &count);
-            code = add_curve(chart, label, kind, copy, count, error);
-        } else {
-            free(label);
-            code = out_of_memory(error);
-        }
-    } else {
-        ret_trace->any = false;
-        free(label);
-    }
+    code = ret_trace->envelope ? read_series(source, process, metric, end_us, kind == MW_CURVE_PSS,
+                                             ret_trace, &points, &count, error)
+                               : out_of_memory(error);
     mw_envelope_free(ret_trace->envelope);
     ret_trace->envelope = NULL;
+    if (code == 0 && ret_trace->any)
+        return add_curve(chart, label, kind, points, count, error);
+    free(label);
+    free(points);
     return code;
 }
 

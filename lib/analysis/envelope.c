@@ -12,6 +12,7 @@ struct mw_envelope {
     size_t columns;
     const struct mw_hole *holes;
     size_t hole_count, next_hole;
+    const double *column_highs; /* NULL: nothing is known but the samples */
 
     /* The value that holds now, and since when (inside the window). */
     bool holds;
@@ -20,6 +21,7 @@ struct mw_envelope {
 
     /* The column that is being filled. */
     size_t column;
+    int64_t column_end_us; /* before it, a sample is still in this column */
     double low, high;
     double weighted_sum, weight_us; /* for the mean */
     size_t changes;
@@ -58,12 +60,17 @@ void mw_envelope_free(struct mw_envelope *envelope)
     free(envelope);
 }
 
+void mw_envelope_raise(struct mw_envelope *envelope, const double *column_highs)
+{
+    envelope->column_highs = column_highs;
+}
+
 static double span_us(const struct mw_envelope *envelope)
 {
     return (double)envelope->to_us - (double)envelope->from_us;
 }
 
-static size_t column_of(const struct mw_envelope *envelope, int64_t t_us)
+size_t mw_envelope_column(const struct mw_envelope *envelope, int64_t t_us)
 {
     double share = ((double)t_us - (double)envelope->from_us) / fmax(span_us(envelope), 1);
     double column = floor(share * (double)envelope->columns);
@@ -102,6 +109,7 @@ static void emit_break(struct mw_envelope *envelope, int64_t t_us)
 static void begin_column(struct mw_envelope *envelope, size_t column)
 {
     envelope->column = column;
+    envelope->column_end_us = column_start(envelope, column + 1);
     envelope->changes = 0;
     envelope->low = envelope->high = envelope->value;
     envelope->weighted_sum = envelope->weight_us = 0;
@@ -128,7 +136,12 @@ static void emit_band(struct mw_envelope *envelope)
 /* Turns the column that is full into points: nothing, one step, or part of a band. */
 static void end_column(struct mw_envelope *envelope)
 {
-    if (envelope->changes > 1) {
+    bool raised =
+        envelope->column_highs && envelope->column_highs[envelope->column] > envelope->high;
+
+    if (raised)
+        envelope->high = envelope->column_highs[envelope->column];
+    if (raised || envelope->changes > 1) {
         emit_band(envelope);
         return;
     }
@@ -142,11 +155,14 @@ static void end_column(struct mw_envelope *envelope)
 /* The present value goes on holding until t_us; closes the columns that end before. */
 static void hold_until(struct mw_envelope *envelope, int64_t t_us)
 {
-    size_t target = column_of(envelope, t_us);
+    /* The common case, many samples in a column, costs no division. */
+    size_t target =
+        t_us < envelope->column_end_us ? envelope->column : mw_envelope_column(envelope, t_us);
 
     while (envelope->column < target) {
         /* Columns in which nothing happens are stepped over at once. */
-        size_t next = envelope->changes == 0 ? target : envelope->column + 1;
+        bool idle = envelope->changes == 0 && !envelope->column_highs;
+        size_t next = idle ? target : envelope->column + 1;
         int64_t start_us = column_start(envelope, next);
 
         envelope->weighted_sum += envelope->value * (double)(start_us - envelope->since_us);
@@ -184,7 +200,7 @@ static void advance(struct mw_envelope *envelope, int64_t t_us)
         emit_exact(envelope, envelope->since_us, envelope->value);
         emit_break(envelope, envelope->since_us);
         envelope->since_us = resume_us;
-        begin_column(envelope, column_of(envelope, resume_us));
+        begin_column(envelope, mw_envelope_column(envelope, resume_us));
         emit_exact(envelope, resume_us, envelope->value);
         if (hole->to_us > t_us)
             break; /* the rest of it is dealt with at the next sample */
@@ -213,7 +229,7 @@ static void begin(struct mw_envelope *envelope, int64_t t_us, double value)
     envelope->since_us = t_us > envelope->from_us ? t_us : envelope->from_us;
     envelope->count = 0;
     emit_exact(envelope, envelope->since_us, value);
-    begin_column(envelope, column_of(envelope, envelope->since_us));
+    begin_column(envelope, mw_envelope_column(envelope, envelope->since_us));
 }
 
 int mw_envelope_add(struct mw_envelope *envelope, int64_t t_us, int64_t bytes)

@@ -34,6 +34,16 @@ struct mw_envelope_point {
 struct mw_envelope *mw_envelope_new(int64_t from_us, int64_t to_us, size_t columns,
                                     const struct mw_hole *holes, size_t hole_count);
 
+/* The column that a moment of the window falls into. */
+size_t mw_envelope_column(const struct mw_envelope *envelope, int64_t t_us);
+
+/*
+ * Before the first sample: what is known from elsewhere to have been reached in each column, in
+ * bytes, or -INFINITY. It widens the band of a column where it is above all samples, and must stay
+ * where it is.
+ */
+void mw_envelope_raise(struct mw_envelope *envelope, const double *column_highs);
+
 /* NULL is fine. */
 void mw_envelope_free(struct mw_envelope *envelope);
 

@@ -6,12 +6,12 @@
 #include "util/array.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -42,6 +42,7 @@ struct mw_sampler {
     _Atomic int64_t blind_ns;
     _Atomic int64_t end_ns; /* 0: go on */
     int stop_fd;
+    int epoll_fd; /* of stop_fd and the tracker's */
 };
 
 /* Counters that only the sampler's thread writes, and any thread reads. */
@@ -389,6 +390,14 @@ static void finish(struct mw_sampler *sampler, int64_t end_ns)
 
 /* --- life cycle ------------------------------------------------------------------------------- */
 
+/* True also where there is no such descriptor. */
+static bool listen_to(const struct mw_sampler *sampler, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return fd < 0 || epoll_ctl(sampler->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
 int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_options *options,
                    struct mw_queue *queue, struct mw_error *error)
 {
@@ -404,11 +413,12 @@ int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_opti
     sampler->page_kib = sysconf(_SC_PAGESIZE) / 1024;
     sampler->window_due_ns = takes_windows(sampler) ? 0 : INT64_MAX;
     sampler->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (sampler->stop_fd < 0)
-        code = mw_error_errno(error, errno, "eventfd");
-    else
-        code = mw_tracker_new(&sampler->tracker, options->root,
-                              children ? options->tracking : MW_TRACKING_NONE, error);
+    sampler->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    code = mw_tracker_new(&sampler->tracker, options->root,
+                          children ? options->tracking : MW_TRACKING_NONE, error);
+    if (code == 0 && (sampler->stop_fd < 0 || !listen_to(sampler, sampler->stop_fd) ||
+                      !listen_to(sampler, mw_tracker_fd(sampler->tracker))))
+        code = mw_error_errno(error, errno, "cannot sample");
     if (code < 0) {
         mw_sampler_free(sampler);
         return code;
@@ -425,6 +435,8 @@ void mw_sampler_free(struct mw_sampler *sampler)
         mw_process_close(&sampler->processes[i]);
     if (sampler->stop_fd >= 0)
         close(sampler->stop_fd);
+    if (sampler->epoll_fd >= 0)
+        close(sampler->epoll_fd);
     mw_tracker_free(sampler->tracker);
     free(sampler->processes);
     free(sampler->free_slots);
@@ -448,15 +460,14 @@ const char *mw_sampler_tracking(const struct mw_sampler *sampler)
     return mw_tracker_name(sampler->tracker);
 }
 
-/* Waits in one system call, until it is time or one of the descriptors has something. */
+/* Waits in one system call, until it is time or one of the descriptors has something to say. */
 static bool wait_until(const struct mw_sampler *sampler, int64_t due_ns, int64_t now_ns)
 {
-    struct pollfd fds[] = {{.fd = sampler->stop_fd, .events = POLLIN},
-                           {.fd = mw_tracker_fd(sampler->tracker), .events = POLLIN}};
+    struct epoll_event event;
     int64_t pause_ns = due_ns - now_ns;
     struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
 
-    return ppoll(fds, MW_COUNT(fds), &pause, NULL) > 0 && fds[1].revents != 0;
+    return epoll_pwait2(sampler->epoll_fd, &event, 1, &pause, NULL) > 0;
 }
 
 /* Does what is due, and else waits for it. */
@@ -466,7 +477,7 @@ static void step(struct mw_sampler *sampler)
     int64_t due_ns = tick_ns < sampler->window_due_ns ? tick_ns : sampler->window_due_ns;
 
     if (now_ns < due_ns) {
-        if (wait_until(sampler, due_ns, now_ns))
+        if (wait_until(sampler, due_ns, now_ns) && LOAD(sampler->end_ns) == 0)
             follow_tree(sampler, mw_now_ns());
         return;
     }

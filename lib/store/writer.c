@@ -219,6 +219,9 @@ static int open_database(struct mw_writer *writer, struct mw_error *error)
     bool network = is_network_file_system(writer->lock_fd);
     int code;
 
+    /* Without statistics SQLite takes no lock at each allocation. Fails once it is in use: no
+     * matter. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (sqlite3_open_v2(writer->path, &writer->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK)
         return mw_sql_error(writer->db, writer->path, error);
