@@ -423,7 +423,8 @@ static int load_gaps(struct chart *chart, struct source *source, struct mw_error
     if (!source->holes || !grown)
         return out_of_memory(error);
     for (size_t i = 0; i < count; i++) {
-        if (gaps[i].to_us - gaps[i].from_us <= column_us || gaps[i].to_us < gaps[i].from_us)
+        if (gaps[i].to_us - gaps[i].from_us <= column_us || gaps[i].to_us < gaps[i].from_us ||
+            gaps[i].to_us <= source->options->from_us || gaps[i].from_us >= source->to_us)
             continue;
         source->holes[source->hole_count++] = (struct mw_hole){gaps[i].from_us, gaps[i].to_us};
         chart->gaps[shaded++] =

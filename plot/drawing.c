@@ -31,6 +31,7 @@ static const struct stroke strokes[] = {
 };
 
 #define GAP_COLOUR "#e4e4e4"
+#define BAND_COLOUR "#0072b2"
 
 void mw_sheet_begin_clause(struct sheet *sheet)
 {
@@ -64,17 +65,6 @@ static void write_stroke(const struct sheet *sheet, const struct stroke *stroke,
     else
         fprintf(out, " linetype -1 linecolor rgb '%s'",
                 terminal_palette[place % MW_COUNT(terminal_palette)]);
-}
-
-static bool has_band(const struct mw_plot_curve *curve)
-{
-    for (size_t i = 0; i < curve->point_count; i++) {
-        const struct mw_plot_point *point = &curve->points[i];
-
-        if (point->low < point->value || point->high > point->value)
-            return true;
-    }
-    return false;
 }
 
 static const char *gap_style(const struct sheet *sheet)
@@ -112,13 +102,19 @@ static void write_gap_clause(struct sheet *sheet)
     fprintf(sheet->out, "$gaps using 1:2:3:4:5:6 with boxxyerror %s notitle", gap_style(sheet));
 }
 
-/* Gaps are drawn first, below everything, and come last in the legend. */
-static void write_gap_entry(struct sheet *sheet)
+/* What is drawn first, below everything, comes last in the legend. */
+static void write_ground_entries(struct sheet *sheet)
 {
-    if (sheet->plot->gap_count == 0)
-        return;
-    mw_sheet_begin_clause(sheet);
-    fprintf(sheet->out, "keyentry with boxes %s title 'not recorded'", gap_style(sheet));
+    if (sheet->legend.bands) {
+        mw_sheet_begin_clause(sheet);
+        fputs("keyentry with boxes fillstyle transparent solid 0.25 noborder linecolor rgb "
+              "'" BAND_COLOUR "' title '" BAND_ENTRY "'",
+              sheet->out);
+    }
+    if (sheet->plot->gap_count > 0) {
+        mw_sheet_begin_clause(sheet);
+        fprintf(sheet->out, "keyentry with boxes %s title '" GAP_ENTRY "'", gap_style(sheet));
+    }
 }
 
 static void write_curve_blocks(const struct sheet *sheet)
@@ -130,7 +126,7 @@ static void write_curve_blocks(const struct sheet *sheet)
         struct mw_block_line line = {
             .straight = strokes[curve->kind].straight,
             .strokes = sheet->look->characters,
-            .band = !sheet->look->characters && has_band(curve),
+            .band = mw_sheet_has_band(sheet, curve),
             .dot_s = (plot->to_s - plot->from_s) / 300,
         };
 
@@ -151,13 +147,11 @@ static void write_band_clauses(struct sheet *sheet)
     const struct mw_plot *plot = sheet->plot;
     size_t place = 0;
 
-    if (sheet->look->characters)
-        return;
     for (size_t i = 0; i < plot->curve_count; i++) {
         const struct mw_plot_curve *curve = &plot->curves[i];
         const char *colour = strokes[curve->kind].colour;
 
-        if (has_band(curve)) {
+        if (mw_sheet_has_band(sheet, curve)) {
             mw_sheet_begin_clause(sheet);
             fprintf(
                 sheet->out,
@@ -312,7 +306,7 @@ void mw_sheet_write_drawing(struct sheet *sheet)
     write_band_clauses(sheet);
     write_curve_clauses(sheet);
     write_function_clauses(sheet);
-    write_gap_entry(sheet);
+    write_ground_entries(sheet);
     write_tip_clauses(sheet);
     if (sheet->plot->curve_count == 0) {
         mw_sheet_begin_clause(sheet);

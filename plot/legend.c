@@ -10,10 +10,33 @@ static size_t letters_in(const char *text)
     return count;
 }
 
-/* The longest name in the legend, as far as it is shown. */
-static unsigned longest_entry(const struct mw_plot *plot, unsigned columns)
+bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
-    size_t longest = plot->gap_count > 0 ? sizeof "not recorded" - 1 : 0;
+    for (size_t i = 0; i < curve->point_count && !sheet->look->characters; i++) {
+        const struct mw_plot_point *point = &curve->points[i];
+
+        if (point->low < point->value || point->high > point->value)
+            return true;
+    }
+    return false;
+}
+
+static bool has_bands(const struct sheet *sheet)
+{
+    for (size_t i = 0; i < sheet->plot->curve_count; i++) {
+        if (mw_sheet_has_band(sheet, &sheet->plot->curves[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The longest name in the legend, as far as it is shown. */
+static unsigned longest_entry(const struct sheet *sheet, unsigned columns)
+{
+    const struct mw_plot *plot = sheet->plot;
+    size_t longest = sheet->legend.bands   ? sizeof BAND_ENTRY - 1
+                     : plot->gap_count > 0 ? sizeof GAP_ENTRY - 1
+                                           : 0;
 
     for (size_t i = 0; i < plot->curve_count; i++) {
         size_t length = letters_in(plot->curves[i].label);
@@ -39,7 +62,7 @@ static size_t legend_room(struct sheet *sheet, size_t entries)
         columns = letters / 3 > 20 ? letters / 3 - 8 : 12;
     else
         columns = letters < 60 ? 12 : letters > 170 ? 34 : letters / 5;
-    legend->columns = longest_entry(sheet->plot, columns);
+    legend->columns = longest_entry(sheet, columns);
     if (!legend->below)
         return lines > 12 ? lines - 8 : 4;
     return (look->characters ? lines / 12 + 1 : 1) * ((letters - 10) / (legend->columns + 9));
@@ -53,12 +76,15 @@ void mw_sheet_plan_legend(struct sheet *sheet)
 {
     const struct mw_plot *plot = sheet->plot;
     struct legend *legend = &sheet->legend;
-    size_t entries = plot->curve_count + plot->function_count + (plot->gap_count > 0);
-    size_t room = legend_room(sheet, entries);
     size_t functions = plot->function_count, curves = plot->curve_count;
+    size_t ground, entries, room;
 
+    legend->bands = has_bands(sheet);
+    ground = (size_t)(plot->gap_count > 0) + legend->bands;
+    entries = curves + functions + ground;
+    room = legend_room(sheet, entries);
     if (entries > room) {
-        size_t rest = room > 3 ? room - (plot->gap_count > 0) : 3;
+        size_t rest = room > ground + 2 ? room - ground : 3;
         size_t share = rest - rest / 3 > curves ? rest - curves : rest / 3;
 
         if (functions > share)

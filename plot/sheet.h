@@ -29,6 +29,7 @@ struct legend {
     bool below;
     unsigned columns;         /* of letters in an entry's name */
     size_t curves, functions; /* how many have an entry of their own */
+    bool bands;               /* there are bands, and an entry that says what they are */
 };
 
 /* Everything that the parts of a script need to know. */
@@ -69,7 +70,14 @@ static inline size_t peak_word(const struct sheet *sheet, size_t peak)
     return WORD_CURVES + sheet->plot->curve_count + sheet->plot->function_count + peak;
 }
 
+/* The entries of what is drawn below the curves. */
+#define GAP_ENTRY "not recorded"
+#define BAND_ENTRY "lowest to highest"
+
 /* legend.c */
+
+/* Whether a curve is drawn with a band between its lowest and highest values. */
+bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *curve);
 
 /* Decides which curves and functions have an entry of their own, and where the entries stand. */
 void mw_sheet_plan_legend(struct sheet *sheet);
