@@ -69,6 +69,9 @@ struct cmd_line cmd_line(const struct command *command, int argc, char **argv);
  */
 int cmd_next(struct cmd_line *line);
 
+/* Ends the walk: everything behind the last option is an operand. */
+void cmd_take_rest(struct cmd_line *line);
+
 /* --- messages --------------------------------------------------------------------------------- */
 
 /* "memwatch: …" on standard error, as one line whatever the text holds. */

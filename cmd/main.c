@@ -114,7 +114,7 @@ static int complete(int argc, char **argv)
     return CMD_OK;
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     const struct command *command;
 
@@ -133,4 +133,16 @@ int main(int argc, char **argv)
     }
     command = find_command(argv[1]);
     return command ? command->run(command, argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    int status = dispatch(argc, argv);
+
+    /* A report that a full disk cut short is no success. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == CMD_OK) {
+        cmd_message("cannot write to standard output");
+        status = CMD_FAILED;
+    }
+    return status;
 }

@@ -163,6 +163,21 @@ static void build_tables(const struct command *command, struct option *long_opti
     *short_options = '\0';
 }
 
+void cmd_take_rest(struct cmd_line *line)
+{
+    for (line->next = optind; line->next < line->argc; line->next++)
+        line->operands[line->operand_count++] = line->argv[line->next];
+}
+
+static bool is_option_of(const struct command *command, int id)
+{
+    for (const struct option_spec *option = command->options; option->id; option++) {
+        if (option->id == id)
+            return true;
+    }
+    return id == 'h';
+}
+
 int cmd_next(struct cmd_line *line)
 {
     enum { MOST_OPTIONS = 32 };
@@ -188,7 +203,9 @@ int cmd_next(struct cmd_line *line)
         cmd_usage(line->command, "%s needs an argument", line->argv[optind - 1]);
         return -1;
     case '?':
-        if (optopt > 0 && optopt < 256)
+        if (optopt > 0 && is_option_of(line->command, optopt))
+            cmd_usage(line->command, "%s takes no argument", line->argv[optind - 1]);
+        else if (optopt > 0 && optopt < 256)
             cmd_usage(line->command, "there is no option -%c", optopt);
         else
             cmd_usage(line->command, "there is no option %s", line->argv[optind - 1]);

@@ -198,11 +198,14 @@ static int show_somewhere(const struct mw_plot *plot, const struct mw_plot_canva
     struct mw_error error;
 
     if (canvas->format == MW_PLOT_WINDOW) {
-        if (mw_gnuplot_show(plot, canvas, &error) == 0) {
-            cmd_message("drawn in a window");
+        int code = mw_gnuplot_show(plot, canvas, &error);
+
+        if (code == -ENOENT) /* no gnuplot at all */
+            return cmd_fail(&error);
+        cmd_message(code == 0 ? "drawn in a window%s" : "no window: %s",
+                    code == 0 ? "" : error.text);
+        if (code == 0)
             return CMD_OK;
-        }
-        cmd_message("no window: %s", error.text);
     }
     if (isatty(STDOUT_FILENO)) {
         struct mw_plot_canvas terminal = terminal_canvas();

@@ -188,14 +188,17 @@ static int parse_options(struct run_options *run, const struct command *command,
 {
     struct cmd_line line = cmd_line(command, argc, argv);
     struct mw_error error;
-    int id;
+    int id = 0;
 
-    while ((id = cmd_next(&line)) > 0) {
+    /* As with python itself, what follows -m MODULE belongs to the module. */
+    while (!run->module && (id = cmd_next(&line)) > 0) {
         if (apply_option(run, id, line.value, &error) < 0)
             return cmd_usage(command, "%s", error.text);
     }
     if (id < 0)
         return command->usage_status;
+    if (run->module)
+        cmd_take_rest(&line);
     if (line.operand_count == 0 && !run->module)
         return cmd_usage(command, "which program?");
     if (run->output && !*run->output)
@@ -308,14 +311,18 @@ static void arm_timer(struct run *run)
 
 /* --- while the target runs -------------------------------------------------------------------- */
 
-/* Hands a signal on that a process sent us; one from the terminal has reached the target as well.
+/*
+ * Hands a signal on that a process sent us; one from the terminal has reached the target as well.
+ * But a terminal that hangs up tells only the leader of its session.
  */
 static void forward_signal(const struct run *run)
 {
     struct signalfd_siginfo signal;
 
     while (read(run->signal_fd, &signal, sizeof signal) == sizeof signal) {
-        if (signal.ssi_code <= 0)
+        bool hangup = signal.ssi_signo == SIGHUP && getsid(0) == getpid();
+
+        if (signal.ssi_code <= 0 || hangup)
             pidfd_send_signal(run->process_fd, (int)signal.ssi_signo, NULL, 0);
     }
 }

@@ -149,7 +149,12 @@ static int print_sparkline(FILE *out, struct recording *recording, struct mw_err
     for (size_t i = 0; i < SPARKLINE_COLUMNS; i++) {
         double share = heights[i] / peak;
 
-        fputs(isnan(share) ? " " : blocks[share >= 1 ? 7 : (size_t)(share * 8)], out);
+        /* A damaged file may hold any value. */
+        fputs(isnan(share) ? " "
+                           : blocks[share >= 1  ? 7
+                                    : share > 0 ? (size_t)(share * 8)
+                                                : 0],
+              out);
     }
     fputc('\n', out);
     return 0;

@@ -327,10 +327,11 @@ static int copy_drawing(const struct mw_plot_canvas *canvas, int drawing, int to
 
 /*
  * gnuplot draws into memory, because it does not notice when a disk is full. So a failure of its
- * own leaves nothing half drawn either.
+ * own, or a user who does not want to wait, leaves nothing half drawn either. Returns the
+ * descriptor.
  */
-static int draw_to(const struct mw_plot *plot, const struct mw_plot_canvas *canvas, int to,
-                   struct mw_error *error)
+static int draw_in_memory(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                          struct mw_error *error)
 {
     mw_auto_fd int drawing = open_memory("drawing", error);
     int code;
@@ -339,7 +340,7 @@ static int draw_to(const struct mw_plot *plot, const struct mw_plot_canvas *canv
         return drawing;
     if ((code = run_gnuplot(plot, canvas, drawing, error)) < 0)
         return code;
-    return copy_drawing(canvas, drawing, to, error);
+    return mw_take_fd(&drawing);
 }
 
 /* The permissions that open() would give a new file. The mask can only be read by setting it. */
@@ -351,9 +352,9 @@ static mode_t new_file_mode(void)
     return 0666 & ~mask;
 }
 
-/* Draws into a temporary file beside path, a regular file or none, which then takes its place. */
-static int draw_beside(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
-                       const char *path, mode_t mode, struct mw_error *error)
+/* Copies into a temporary file beside path, a regular file or none, which then takes its place. */
+static int place_beside(const struct mw_plot_canvas *canvas, int drawing, const char *path,
+                        mode_t mode, struct mw_error *error)
 {
     mw_auto_free char *temporary = NULL;
     mw_auto_fd int fd = -1;
@@ -363,7 +364,7 @@ static int draw_beside(const struct mw_plot *plot, const struct mw_plot_canvas *
         return mw_error_set(error, -ENOMEM, "out of memory");
     if ((fd = mkostemp(temporary, O_CLOEXEC)) < 0)
         return mw_error_errno(error, errno, "%s", path);
-    code = draw_to(plot, canvas, fd, error);
+    code = copy_drawing(canvas, drawing, fd, error);
     if (code == 0 && (fchmod(fd, mode) < 0 || rename(temporary, path) < 0))
         code = mw_error_errno(error, errno, "%s", path);
     if (code < 0)
@@ -371,29 +372,39 @@ static int draw_beside(const struct mw_plot *plot, const struct mw_plot_canvas *
     return code;
 }
 
-int mw_gnuplot_draw(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
-                    const char *path, struct mw_error *error)
+/* Brings a drawing to where it was asked for. */
+static int place(const struct mw_plot_canvas *canvas, int drawing, const char *path,
+                 struct mw_error *error)
 {
     mw_auto_free char *real = NULL;
     mw_auto_fd int fd = -1;
     struct stat stat;
 
-    if (canvas->format == MW_PLOT_WINDOW || (!path && !is_letters(canvas)))
-        return mw_error_set(error, -EINVAL, "this picture needs a file to draw into");
     if (!path) {
         fflush(stdout);
-        return draw_to(plot, canvas, STDOUT_FILENO, error);
+        return copy_drawing(canvas, drawing, STDOUT_FILENO, error);
     }
     /* A symbolic link stays: what it points to is replaced. */
     real = realpath(path, NULL);
     if (!real || lstat(real, &stat) < 0)
-        return draw_beside(plot, canvas, path, new_file_mode(), error);
+        return place_beside(canvas, drawing, path, new_file_mode(), error);
     if (S_ISREG(stat.st_mode))
-        return draw_beside(plot, canvas, real, stat.st_mode & 0777, error);
+        return place_beside(canvas, drawing, real, stat.st_mode & 0777, error);
     /* A pipe or a device cannot be replaced, and must not be. */
     if ((fd = open(path, O_WRONLY | O_CLOEXEC)) < 0)
         return mw_error_errno(error, errno, "%s", path);
-    return draw_to(plot, canvas, fd, error);
+    return copy_drawing(canvas, drawing, fd, error);
+}
+
+int mw_gnuplot_draw(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
+                    const char *path, struct mw_error *error)
+{
+    mw_auto_fd int drawing = -1;
+
+    if (canvas->format == MW_PLOT_WINDOW || (!path && !is_letters(canvas)))
+        return mw_error_set(error, -EINVAL, "this picture needs a file to draw into");
+    drawing = draw_in_memory(plot, canvas, error);
+    return drawing < 0 ? drawing : place(canvas, drawing, path, error);
 }
 
 /* Windows */

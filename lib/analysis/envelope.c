@@ -16,12 +16,14 @@ struct mw_envelope {
 
     /* The value that holds now, and since when (inside the window). */
     bool holds;
+    bool lost; /* a hole has not ended before since_us: what holds is not known */
     int64_t since_us;
     double value;
 
     /* The column that is being filled. */
     size_t column;
-    int64_t column_end_us; /* before it, a sample is still in this column */
+    int64_t column_since_us; /* its start, or where the value became known in it */
+    int64_t column_end_us;   /* before it, a sample is still in this column */
     double low, high;
     double weighted_sum, weight_us; /* for the mean */
     size_t changes;
@@ -109,6 +111,7 @@ static void emit_break(struct mw_envelope *envelope, int64_t t_us)
 static void begin_column(struct mw_envelope *envelope, size_t column)
 {
     envelope->column = column;
+    envelope->column_since_us = envelope->since_us;
     envelope->column_end_us = column_start(envelope, column + 1);
     envelope->changes = 0;
     envelope->low = envelope->high = envelope->value;
@@ -128,7 +131,7 @@ static void emit_band(struct mw_envelope *envelope)
     double mean =
         envelope->weight_us > 0 ? envelope->weighted_sum / envelope->weight_us : envelope->value;
 
-    emit(envelope, column_start(envelope, envelope->column), envelope->low, mean, envelope->high);
+    emit(envelope, envelope->column_since_us, envelope->low, mean, envelope->high);
     envelope->in_band = true;
     envelope->band_end_us = column_start(envelope, envelope->column + 1);
 }
@@ -201,9 +204,10 @@ static void advance(struct mw_envelope *envelope, int64_t t_us)
         emit_break(envelope, envelope->since_us);
         envelope->since_us = resume_us;
         begin_column(envelope, mw_envelope_column(envelope, resume_us));
+        envelope->lost = hole->to_us >= t_us;
+        if (envelope->lost)
+            break; /* a sample at t_us says what holds; the rest is dealt with at the next */
         emit_exact(envelope, resume_us, envelope->value);
-        if (hole->to_us > t_us)
-            break; /* the rest of it is dealt with at the next sample */
     }
     if (t_us > envelope->since_us)
         hold_until(envelope, t_us);
@@ -220,14 +224,13 @@ static void change(struct mw_envelope *envelope, int64_t t_us, double value)
     envelope->high = fmax(envelope->high, value);
 }
 
-/* The first value of the window; one before it, or right at its start, is replaced by the next
- * such. */
+/* The first value that is known, in the window or behind a hole. */
 static void begin(struct mw_envelope *envelope, int64_t t_us, double value)
 {
     envelope->holds = true;
+    envelope->lost = false;
     envelope->value = value;
     envelope->since_us = t_us > envelope->from_us ? t_us : envelope->from_us;
-    envelope->count = 0;
     emit_exact(envelope, envelope->since_us, value);
     begin_column(envelope, mw_envelope_column(envelope, envelope->since_us));
 }
@@ -237,10 +240,14 @@ int mw_envelope_add(struct mw_envelope *envelope, int64_t t_us, int64_t bytes)
     if (t_us > envelope->to_us)
         return 0;
     if (!envelope->holds || t_us <= envelope->from_us) {
+        envelope->count = 0; /* of several values before the window only the last holds in it */
         begin(envelope, t_us, (double)bytes);
     } else {
         advance(envelope, t_us);
-        change(envelope, t_us, (double)bytes);
+        if (envelope->lost)
+            begin(envelope, t_us, (double)bytes);
+        else
+            change(envelope, t_us, (double)bytes);
     }
     return envelope->out_of_memory ? -ENOMEM : 0;
 }
@@ -252,8 +259,10 @@ int mw_envelope_finish(struct mw_envelope *envelope, int64_t end_us,
 
     if (envelope->holds) {
         advance(envelope, last_us);
-        end_column(envelope);
-        emit_exact(envelope, envelope->since_us, envelope->value);
+        if (!envelope->lost) {
+            end_column(envelope);
+            emit_exact(envelope, envelope->since_us, envelope->value);
+        }
         envelope->in_band = envelope->holds = false;
     }
     *ret_points = envelope->points;

@@ -33,7 +33,7 @@ int64_t mw_high_water_bound_kib(void);
 /*
  * How far the RSS of statm may be off, in KiB: 0 on kernels that sum their counters when asked
  * (6.16, and 6.12.39 of the long-term series). Found out by touching pages and looking, not by the
- * version.
+ * version; no other thread of this process may be at work meanwhile.
  */
 int64_t mw_resident_bound_kib(void);
 

@@ -22,7 +22,12 @@ static bool is_executable(const char *path, int *ret_errno)
 {
     struct stat status;
 
-    if (stat(path, &status) < 0 || access(path, X_OK) < 0) {
+    if (stat(path, &status) < 0) {
+        /* In a folder that may not be searched there is nothing to be found. */
+        *ret_errno = errno == EACCES ? ENOENT : errno;
+        return false;
+    }
+    if (access(path, X_OK) < 0) {
         *ret_errno = errno;
         return false;
     }

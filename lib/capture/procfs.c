@@ -93,7 +93,8 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
         return -EBADMSG;
     stat.state = *cursor.at++;
     if (!take(&cursor, ' ') || !take_pid(&cursor, &stat.ppid) || !take(&cursor, ' ') ||
-        !skip_fields(&cursor, 17) || !take_number(&cursor, &stat.start_ticks))
+        !skip_fields(&cursor, 17) || !take_number(&cursor, &stat.start_ticks) ||
+        !take(&cursor, ' '))
         return -EBADMSG;
     *ret_stat = stat;
     return 0;
@@ -203,6 +204,14 @@ int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib)
     return length < 0 ? (int)length : mw_procfs_parse_pss(text, (size_t)length, ret_kib);
 }
 
+int mw_procfs_read_high_water(pid_t pid, uint64_t *ret_kib)
+{
+    char text[4096];
+    ssize_t length = read_small(pid, "status", text, sizeof text);
+
+    return length < 0 ? (int)length : mw_procfs_parse_high_water(text, (size_t)length, ret_kib);
+}
+
 /* Reads /proc/PID/cmdline up to a limit, and a terminator behind it. */
 static int read_command_line(pid_t pid, char **ret_bytes, size_t *ret_length)
 {
@@ -236,14 +245,22 @@ static int read_command_line(pid_t pid, char **ret_bytes, size_t *ret_length)
 /* Points the arguments into the bytes: each ends with NUL, the last may lack it. */
 static int split_arguments(struct mw_image *image, size_t length, bool all_arguments)
 {
+    enum { MOST_EMPTY_ARGUMENTS = 4 };
     const char *end = image->bytes + length;
-    size_t count = 0;
+    size_t count = 0, tail;
 
-    /* A process that has renamed itself leaves a tail of NULs. */
     while (end > image->bytes && end[-1] == '\0')
         end--;
     if (end == image->bytes)
         return 0;
+    /*
+     * NULs at the end are empty arguments, but for the last; or they are the tail of a process that
+     * renamed itself, which leaves a single string, and mostly a long tail.
+     */
+    tail = (size_t)(image->bytes + length - end);
+    if (tail > 1 && (tail <= MOST_EMPTY_ARGUMENTS + 1 ||
+                     memchr(image->bytes, '\0', (size_t)(end - image->bytes))))
+        end += tail - 1;
     for (const char *at = image->bytes; at <= end; at += strlen(at) + 1)
         count++;
     if (!all_arguments)

@@ -62,6 +62,7 @@ int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm);
 /* 0, or the negative errno of the file. */
 int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat);
 int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib);
+int mw_procfs_read_high_water(pid_t pid, uint64_t *ret_kib);
 
 /* What a process runs. */
 struct mw_image {

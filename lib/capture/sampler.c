@@ -185,7 +185,8 @@ static bool takes_windows(const struct mw_sampler *sampler)
 }
 
 /* A process of the tree. It is sampled at once: it may not live until the next tick. */
-static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64_t t_ns)
+static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64_t start_ns,
+                        int64_t now_ns)
 {
     const struct mw_live_process *parent;
     struct mw_live_process *process;
@@ -201,12 +202,12 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
     }
     parent = find_process(sampler, ppid);
     process = &sampler->processes[sampler->process_count++];
-    *process = mw_process_open(pid, ppid, t_ns, takes_windows(sampler));
+    *process = mw_process_open(pid, ppid, start_ns, takes_windows(sampler));
     process->slot = sampler->free_slot_count ? sampler->free_slots[--sampler->free_slot_count]
                                              : sampler->slot_count++;
-    update_image(sampler, process, parent ? parent->name : "", t_ns);
+    update_image(sampler, process, parent ? parent->name : "", start_ns);
     if (mw_process_read(process, &statm) == 0)
-        push_process(sampler, process, &statm, mw_now_ns());
+        push_process(sampler, process, &statm, now_ns);
 }
 
 /* Takes a process that has ended out of the tree. False when the queue had no room to say so. */
@@ -237,7 +238,7 @@ static void follow_tree(struct mw_sampler *sampler, int64_t now_ns)
             event.t_ns > sampler->schedule.start_ns ? event.t_ns : sampler->schedule.start_ns;
 
         if (event.kind == MW_TRACKER_START && !process)
-            add_process(sampler, event.pid, event.ppid, t_ns);
+            add_process(sampler, event.pid, event.ppid, t_ns, now_ns);
         else if (event.kind == MW_TRACKER_IMAGE && process)
             update_image(sampler, process, event.name, t_ns);
         else if (event.kind == MW_TRACKER_END && process)
@@ -355,6 +356,15 @@ static void push_gap(struct mw_sampler *sampler, int64_t from_ns, int64_t now_ns
         sampler->lost_from_ns = from_ns;
         sampler->lost_ticks = ticks;
     }
+}
+
+/* What is not known up to the end is a gap too. */
+static void close_gap(struct mw_sampler *sampler, int64_t end_ns, uint64_t missed)
+{
+    if (sampler->lost_from_ns != 0)
+        push_gap(sampler, sampler->lost_from_ns, end_ns, sampler->lost_ticks + missed + 1);
+    else if (missed > 0)
+        push_gap(sampler, sampler->last_sweep_ns, end_ns, missed);
 }
 
 static void tick(struct mw_sampler *sampler, int64_t now_ns)
@@ -493,12 +503,12 @@ void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
 
     mw_schedule_start(&sampler->schedule, start_ns, sampler->options.interval_ns);
     sampler->last_sweep_ns = start_ns;
-    add_process(sampler, sampler->options.root, getpid(), start_ns);
+    add_process(sampler, sampler->options.root, getpid(), start_ns, mw_now_ns());
     if (takes_windows(sampler))
         close_windows(sampler, mw_now_ns());
     while ((end_ns = atomic_load(&sampler->end_ns)) == 0)
         step(sampler);
-    mw_schedule_end(&sampler->schedule, end_ns);
+    close_gap(sampler, end_ns, mw_schedule_end(&sampler->schedule, end_ns));
     finish(sampler, end_ns);
 }
 

@@ -34,6 +34,7 @@ struct mw_session {
     char **command; /* ends with NULL */
     size_t command_length;
     int64_t interval_ns, window_ns;
+    int64_t rss_bound_bytes;
     enum mw_tracking tracking;
     enum mw_children children;
     bool all_arguments;
@@ -116,12 +117,15 @@ static int drain_queue(struct mw_session *session, struct mw_error *error)
 static struct mw_recorder_cost recorder_cost(const struct mw_sampler_figures *figures)
 {
     struct rusage usage;
+    uint64_t max_rss_kib = 0;
 
     getrusage(RUSAGE_SELF, &usage);
+    /* Not ru_maxrss: that may have come with us through exec from a larger program. */
+    mw_procfs_read_high_water(getpid(), &max_rss_kib);
     return (struct mw_recorder_cost){
         .cpu_us = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
                   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec,
-        .max_rss_bytes = usage.ru_maxrss * INT64_C(1024),
+        .max_rss_bytes = (int64_t)max_rss_kib * 1024,
         .blind_us = figures->blind_ns / 1000,
         .lost_events = figures->lost_events,
         .dropped_records = figures->dropped_records,
@@ -221,7 +225,7 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
         .note = session->note,
         .scheduling = scheduling,
         .tracking = tracking,
-        .rss_bound_bytes = mw_resident_bound_kib() * 1024,
+        .rss_bound_bytes = session->rss_bound_bytes,
         .peak_bound_bytes = mw_high_water_bound_kib() * 1024,
     };
     int code = tracking && scheduling ? mw_writer_begin_run(session->writer, &run, error)
@@ -339,6 +343,7 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     sem_init(&session->writer_go, 0, 0);
     session->interval_ns = options->interval_ns;
     session->window_ns = options->window_ns;
+    session->rss_bound_bytes = mw_resident_bound_kib() * 1024; /* while there is only this thread */
     session->tracking = options->tracking;
     session->children = options->children;
     session->all_arguments = options->all_arguments;

@@ -104,6 +104,14 @@ static char *column_text(sqlite3_stmt *statement, int column)
     return text ? strdup((const char *)text) : NULL;
 }
 
+/* Of a column that is never null, unless the file is hostile. */
+static char *column_required(sqlite3_stmt *statement, int column)
+{
+    char *text = column_text(statement, column);
+
+    return text ? text : strdup("");
+}
+
 static int64_t column_optional(sqlite3_stmt *statement, int column)
 {
     if (sqlite3_column_type(statement, column) == SQLITE_NULL)
@@ -162,17 +170,17 @@ static struct mw_run column_run(sqlite3_stmt *row)
     int known;
 
     run.id = sqlite3_column_int64(row, column++);
-    run.version = column_text(row, column++);
+    run.version = column_required(row, column++);
     run.started_ns = sqlite3_column_int64(row, column++);
     run.duration_us = sqlite3_column_int64(row, column++);
     run.interval_us = sqlite3_column_int64(row, column++);
     children = (const char *)sqlite3_column_text(row, column++);
     known = children ? mw_children_parse(children) : -1;
     run.children = known < 0 ? MW_CHILDREN_EACH : (enum mw_children)known;
-    run.cwd = column_text(row, column++);
+    run.cwd = column_required(row, column++);
     run.note = column_text(row, column++);
-    run.scheduling = column_text(row, column++);
-    run.tracking = column_text(row, column++);
+    run.scheduling = column_required(row, column++);
+    run.tracking = column_required(row, column++);
     outcome = (const char *)sqlite3_column_text(row, column++);
     known = outcome ? mw_outcome_parse(outcome) : -1;
     run.outcome = known < 0 ? MW_OUTCOME_RECORDING : (enum mw_outcome)known;

@@ -15,6 +15,8 @@ int mw_sql_error(sqlite3 *db, const char *path, struct mw_error *error)
     switch (sqlite3_errcode(db) & 0xFF) {
     case SQLITE_FULL:
         return mw_error_set(error, -ENOSPC, "%s: the disk is full", path);
+    case SQLITE_ERROR: /* our own SQL is right: a table or a column is missing */
+        return mw_error_set(error, -EBADMSG, "%s is damaged: %s", path, sqlite3_errmsg(db));
     case SQLITE_NOTADB:
         return mw_error_set(error, -EBADMSG, "%s is no memwatch file", path);
     case SQLITE_CORRUPT:

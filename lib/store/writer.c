@@ -211,6 +211,9 @@ static int lock_file(struct mw_writer *writer, struct mw_error *error)
     if (code < 0)
         return mw_error_errno(error, -code, "cannot lock %s", writer->path);
     writer->created = status.st_size == 0;
+    /* SQLite would take a file of some bytes for an empty database. */
+    if (!writer->created && !mw_file_is_memwatch(writer->path))
+        return mw_error_set(error, -EBADMSG, "%s is no memwatch file", writer->path);
     return 0;
 }
 

@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* With clang, glibc's fortified headers make macros of these. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok system popen tmpnam
 
 #endif

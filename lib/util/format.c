@@ -11,7 +11,11 @@
 static void put_scaled(char buffer[static MW_FORMAT_SIZE], double number, const char *unit)
 {
     double size = fabs(number);
-    int decimals = size == round(size) ? 0 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
+    int decimals = size == round(size) ? 0
+                   : size < 0.9995     ? 3
+                   : size < 9.995      ? 2
+                   : size < 99.95      ? 1
+                                       : 0;
 
     snprintf(buffer, MW_FORMAT_SIZE, "%.*f %s", decimals, number, unit);
 }

@@ -133,8 +133,10 @@ char *mw_text_shorten(const char *text, size_t columns)
     mw_auto_free char *line = mw_text_printable(text);
     size_t seen = 0;
 
-    if (!line || columns == 0)
-        return MW_TAKE(line);
+    if (!line)
+        return NULL;
+    if (columns == 0)
+        *line = '\0';
     for (char *at = line, *last = line; *at; at++) {
         if (((unsigned char)*at & 0xC0) == 0x80)
             continue; /* inside a character */

@@ -1,0 +1,110 @@
+"""Help, and what memwatch says to words that it does not know."""
+
+import re
+
+import pytest
+
+from conftest import assert_one_line
+
+OPTIONS = {
+    "run": ["--interval", "--output", "--children", "--duration", "--note", "--no-arguments",
+            "--quiet", "--module", "--python"],
+    "plot": ["--output", "--window", "--title", "--metric", "--total", "--processes", "--slope",
+             "--script"],
+    "list": ["--json"],
+    "show": ["--json"],
+    "peak": ["--json"],
+    "rm": ["--dry-run"],
+    "clean": ["--dry-run"],
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_of_a_command_names_every_option(folder, command):
+    texts = [folder.call(*words) for words in ([command, "-h"], [command, "--help"], ["help", command])]
+    for result in texts:
+        assert result.returncode == 0 and result.stderr == b""
+        assert result.stdout == texts[0].stdout
+    text = texts[0].stdout.decode()
+    assert text.startswith(f"usage: memwatch {command}")
+    for option in [*OPTIONS[command], "--help"]:
+        assert re.search(rf"{option}\b.*\w", text), option
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_help_names_units_bounds_and_defaults(folder):
+    run = folder.call("run", "-h").stdout.decode()
+    for word in ("20us", "1h", "10ms", "seconds", "each", "sum", "none", "125", "126", "127", "128"):
+        assert word in run, word
+    plot = folder.call("plot", "-h").stdout.decode()
+    for word in (".png", ".svg", ".pdf", ".txt", ".gp", "rss", "shared", "pss"):
+        assert word in plot, word
+
+
+def test_overview_names_every_command(folder):
+    for words in (["-h"], ["--help"], ["help"]):
+        result = folder.call(*words)
+        assert result.returncode == 0 and result.stderr == b""
+        for command in OPTIONS:
+            assert re.search(rf"^  {command} ", result.stdout.decode(), re.M)
+
+
+def test_no_command_at_all_is_a_usage_error_with_the_overview(folder):
+    result = folder.call()
+    assert result.returncode == 2 and result.stdout == b"" and b"memwatch run" in result.stderr
+
+
+def test_version(folder):
+    for word in ("-V", "--version"):
+        result = folder.call(word)
+        assert result.returncode == 0
+        assert re.fullmatch(r"memwatch \d+\.\d+\.\d+\n", result.stdout.decode())
+
+
+@pytest.mark.parametrize("typed, meant", [("rnu", "run"), ("plt", "plot"), ("lst", "list"),
+                                          ("shwo", "show"), ("peek", "peak"), ("claen", "clean")])
+def test_unknown_command_suggests_the_nearest(folder, typed, meant):
+    result = folder.call(typed)
+    assert result.returncode == 2
+    assert f"'{meant}'" in assert_one_line(result.stderr)
+
+
+@pytest.mark.parametrize("typed", ["frobnicate", "", "x" * 10_000, "\x1b[31m", "--json", "a\nb"])
+def test_word_that_is_like_no_command_is_one_line(folder, typed):
+    result = folder.call(typed)
+    assert result.returncode == 2
+    assert_one_line(result.stderr)
+    assert b"\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_unknown_option_and_missing_argument_are_told(folder, command):
+    status = 125 if command == "run" else 2
+    for option in ("--bogus", "-Z", "--help=yes"):
+        result = folder.call(command, option)
+        assert result.returncode == status, option
+        assert f"memwatch {command} -h" in assert_one_line(result.stderr)
+    result = folder.call(command, "--bogus")
+    assert "--bogus" in result.stderr.decode()
+
+
+@pytest.mark.parametrize("words", [["run", "-i"], ["run", "--note"], ["plot", "-o"], ["plot", "-w"],
+                                   ["plot", "--metric"]])
+def test_argument_that_is_missing_is_told_with_its_option(folder, words):
+    result = folder.call(*words)
+    assert result.returncode in (125, 2)
+    assert words[1] in assert_one_line(result.stderr)
+
+
+def test_argument_where_none_belongs_is_told(folder):
+    result = folder.call("run", "--quiet=yes", "true")
+    assert result.returncode == 125
+    assert "--quiet" in assert_one_line(result.stderr)
+
+
+def test_short_options_can_be_joined(folder):
+    result = folder.call("run", "-qi1ms", "-oa.db", "true")
+    assert result.returncode == 0 and result.stderr == b""
+    assert folder.last_run("a.db")["interval_s"] == 0.001
+    folder.call("run", "--interval=2ms", "-qo", "a.db", "true")
+    assert folder.last_run("a.db")["interval_s"] == 0.002
