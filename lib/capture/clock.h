@@ -20,4 +20,10 @@ static inline int64_t mw_now_ns(void)
     return mw_clock_ns(CLOCK_MONOTONIC);
 }
 
+/* What the calling thread has used of the CPU: waiting for a lock costs nothing. */
+static inline int64_t mw_thread_cpu_ns(void)
+{
+    return mw_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 #endif

@@ -305,11 +305,12 @@ static void close_window(struct mw_sampler *sampler, struct mw_live_process *pro
 static void close_windows(struct mw_sampler *sampler, int64_t now_ns)
 {
     int64_t window_ns = sampler->options.window_ns, cost_ns;
+    int64_t before_ns = mw_thread_cpu_ns();
 
     for (size_t i = 0; i < sampler->process_count; i++)
         close_window(sampler, &sampler->processes[i]);
     if (window_ns == MW_WINDOW_AUTO) {
-        cost_ns = (mw_now_ns() - now_ns) * WINDOW_COST_RATIO;
+        cost_ns = (mw_thread_cpu_ns() - before_ns) * WINDOW_COST_RATIO;
         window_ns = sampler->options.interval_ns;
         if (window_ns < shortest_auto_window_ns)
             window_ns = shortest_auto_window_ns;

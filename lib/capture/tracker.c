@@ -204,16 +204,19 @@ static void look_at_images(struct mw_tracker *tracker, int64_t now_ns)
 
 void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns)
 {
-    int64_t pause_ns;
+    int64_t before_ns, pause_ns;
 
-    if (tracker->method->polls)
-        forget_reaped(tracker);
+    if (!tracker->method->polls) {
+        tracker->method->look(tracker, now_ns);
+        look_at_images(tracker, now_ns);
+        tracker->due_ns = now_ns + first_image_pause_ns; /* events come by themselves */
+        return;
+    }
+    before_ns = mw_thread_cpu_ns();
+    forget_reaped(tracker);
     tracker->method->look(tracker, now_ns);
     look_at_images(tracker, now_ns);
-    pause_ns = (mw_now_ns() - now_ns) * COST_RATIO;
-    /* Where events come by themselves, only the images need to be looked at. */
-    if (!tracker->method->polls && pause_ns < first_image_pause_ns)
-        pause_ns = first_image_pause_ns;
+    pause_ns = (mw_thread_cpu_ns() - before_ns) * COST_RATIO;
     tracker->due_ns = now_ns + (pause_ns > shortest_pause_ns ? pause_ns : shortest_pause_ns);
 }
 

@@ -70,7 +70,7 @@ int64_t mw_pss_due_ns(const struct mw_pss *pss)
 
 bool mw_pss_read(struct mw_pss *pss, int64_t *ret_kib, int64_t *ret_t_ns)
 {
-    int64_t begin_ns = mw_now_ns(), begin_cpu_ns = mw_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t begin_ns = mw_now_ns(), begin_cpu_ns = mw_thread_cpu_ns();
     int64_t sum_kib = 0, pause_ns;
     bool complete = pss->live > 0;
 
@@ -86,7 +86,7 @@ bool mw_pss_read(struct mw_pss *pss, int64_t *ret_kib, int64_t *ret_t_ns)
         else if (code == -EACCES || code == -EPERM || code == -EMFILE || code == -ENFILE)
             complete = false; /* any other failure: it has just ended, and has no memory */
     }
-    pause_ns = (mw_clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin_cpu_ns) * COST_RATIO;
+    pause_ns = (mw_thread_cpu_ns() - begin_cpu_ns) * COST_RATIO;
     *ret_t_ns = mw_now_ns();
     pss->due_ns = begin_ns + (pause_ns > shortest_pause_ns ? pause_ns : shortest_pause_ns);
     *ret_kib = sum_kib;
