@@ -110,14 +110,13 @@ static int decimals_of(double step)
 void mw_axis_write_tics(FILE *out, const struct mw_axis *axis)
 {
     int decimals = decimals_of(axis->step);
-    /* Adding 0 turns -0 into 0. */
-    double first = ceil(axis->low / axis->step - 1e-9) + 0.0;
+    long first = lround(ceil(axis->low / axis->step - 1e-9));
     const char *separator = "";
 
     fputc('(', out);
     /* Counting steps instead of adding them up keeps the tics round. */
-    for (double n = first; n * axis->step <= axis->high * (1 + 1e-12); n++) {
-        double at = n * axis->step;
+    for (long n = first; (double)n * axis->step <= axis->high * (1 + 1e-12); n++) {
+        double at = (double)n * axis->step;
         long long sixtieths = llround(at * 60);
 
         if (axis->clock)

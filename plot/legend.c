@@ -65,7 +65,10 @@ static size_t legend_room(struct sheet *sheet, size_t entries)
     legend->columns = longest_entry(sheet, columns);
     if (!legend->below)
         return lines > 12 ? lines - 8 : 4;
-    return (look->characters ? lines / 12 + 1 : 1) * ((letters - 10) / (legend->columns + 9));
+    if (letters < 20)
+        return 1;
+    return (size_t)(look->characters ? lines / 12 + 1 : 1) *
+           ((letters - 10) / (legend->columns + 9));
 }
 
 /*

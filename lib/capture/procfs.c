@@ -246,7 +246,7 @@ static int read_command_line(pid_t pid, char **ret_bytes, size_t *ret_length)
 static int split_arguments(struct mw_image *image, size_t length, bool all_arguments)
 {
     enum { MOST_EMPTY_ARGUMENTS = 4 };
-    const char *end = image->bytes + length;
+    const char *end = image->bytes + length, *at = image->bytes;
     size_t count = 0, tail;
 
     while (end > image->bytes && end[-1] == '\0')
@@ -261,15 +261,15 @@ static int split_arguments(struct mw_image *image, size_t length, bool all_argum
     if (tail > 1 && (tail <= MOST_EMPTY_ARGUMENTS + 1 ||
                      memchr(image->bytes, '\0', (size_t)(end - image->bytes))))
         end += tail - 1;
-    for (const char *at = image->bytes; at <= end; at += strlen(at) + 1)
+    do {
         count++;
-    if (!all_arguments)
-        count = 1;
+        at += strlen(at) + 1;
+    } while (at <= end && all_arguments);
     image->arguments = calloc(count, sizeof *image->arguments);
     if (!image->arguments)
         return -ENOMEM;
-    for (char *at = image->bytes; image->argument_count < count; at += strlen(at) + 1)
-        image->arguments[image->argument_count++] = at;
+    for (char *word = image->bytes; image->argument_count < count; word += strlen(word) + 1)
+        image->arguments[image->argument_count++] = word;
     return 0;
 }
 

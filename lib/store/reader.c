@@ -119,6 +119,19 @@ static int64_t column_optional(sqlite3_stmt *statement, int column)
     return sqlite3_column_int64(statement, column);
 }
 
+/*
+ * A time in microseconds, -1 for null. A hostile file may hold any: what lies outside of 73 years
+ * is brought to its ends, so that nobody who adds two of them or turns them into nanoseconds gets
+ * out of range.
+ */
+static int64_t column_us(sqlite3_stmt *statement, int column)
+{
+    static const int64_t longest_us = INT64_MAX / 4000;
+    int64_t us = column_optional(statement, column);
+
+    return us < -1 ? 0 : us > longest_us ? longest_us : us;
+}
+
 /* Five columns from `column` on: kib, upper_kib, from_us, to_us, source. */
 static struct mw_peak column_peak(sqlite3_stmt *statement, int column)
 {
@@ -131,8 +144,8 @@ static struct mw_peak column_peak(sqlite3_stmt *statement, int column)
         .known = true,
         .bytes = kib_to_bytes(sqlite3_column_int64(statement, column)),
         .upper_bytes = upper_kib < 0 ? -1 : kib_to_bytes(upper_kib),
-        .from_us = sqlite3_column_int64(statement, column + 2),
-        .to_us = sqlite3_column_int64(statement, column + 3),
+        .from_us = column_us(statement, column + 2),
+        .to_us = column_us(statement, column + 3),
         .source = source && strcmp(source, "kernel") == 0 ? MW_PEAK_KERNEL : MW_PEAK_SAMPLED,
     };
 }
@@ -172,8 +185,8 @@ static struct mw_run column_run(sqlite3_stmt *row)
     run.id = sqlite3_column_int64(row, column++);
     run.version = column_required(row, column++);
     run.started_ns = sqlite3_column_int64(row, column++);
-    run.duration_us = sqlite3_column_int64(row, column++);
-    run.interval_us = sqlite3_column_int64(row, column++);
+    run.duration_us = column_us(row, column++);
+    run.interval_us = column_us(row, column++);
     children = (const char *)sqlite3_column_text(row, column++);
     known = children ? mw_children_parse(children) : -1;
     run.children = known < 0 ? MW_CHILDREN_EACH : (enum mw_children)known;
@@ -189,16 +202,16 @@ static struct mw_run column_run(sqlite3_stmt *row)
     run.ticks.due = (uint64_t)sqlite3_column_int64(row, column++);
     run.ticks.taken = (uint64_t)sqlite3_column_int64(row, column++);
     run.ticks.missed = (uint64_t)sqlite3_column_int64(row, column++);
-    run.ticks.longest_gap_us = sqlite3_column_int64(row, column++);
-    run.ticks.lateness_p50_us = column_optional(row, column++);
-    run.ticks.lateness_p99_us = column_optional(row, column++);
-    run.ticks.lateness_max_us = column_optional(row, column++);
-    run.recorder.cpu_us = sqlite3_column_int64(row, column++);
+    run.ticks.longest_gap_us = column_us(row, column++);
+    run.ticks.lateness_p50_us = column_us(row, column++);
+    run.ticks.lateness_p99_us = column_us(row, column++);
+    run.ticks.lateness_max_us = column_us(row, column++);
+    run.recorder.cpu_us = column_us(row, column++);
     run.recorder.max_rss_bytes = kib_to_bytes(sqlite3_column_int64(row, column++));
     run.recorder.lost_events = (uint64_t)sqlite3_column_int64(row, column++);
     run.recorder.dropped_records = (uint64_t)sqlite3_column_int64(row, column++);
     run.recorder.lost_marks = (uint64_t)sqlite3_column_int64(row, column++);
-    run.recorder.blind_us = sqlite3_column_int64(row, column++);
+    run.recorder.blind_us = column_us(row, column++);
     run.rss_bound_bytes = kib_to_bytes(sqlite3_column_int64(row, column++));
     run.peak_bound_bytes = kib_to_bytes(sqlite3_column_int64(row, column++));
     run.peak = column_peak(row, column);
@@ -263,8 +276,8 @@ static struct mw_process column_process(sqlite3_stmt *row)
         .id = sqlite3_column_int64(row, 0),
         .pid = sqlite3_column_int(row, 1),
         .ppid = sqlite3_column_int(row, 2),
-        .start_us = sqlite3_column_int64(row, 3),
-        .end_us = column_optional(row, 4),
+        .start_us = column_us(row, 3),
+        .end_us = column_us(row, 4),
         .exit_status = (int)column_optional(row, 5),
         .exit_signal = (int)column_optional(row, 6),
         .name = column_text(row, 7),
@@ -337,8 +350,8 @@ int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_ga
         if (!mw_array_reserve(&gaps, count, &room, sizeof *gaps))
             return mw_error_errno(error, ENOMEM, "%s", reader->path);
         gaps[count++] = (struct mw_gap){
-            .from_us = sqlite3_column_int64(row, 0),
-            .to_us = sqlite3_column_int64(row, 1),
+            .from_us = column_us(row, 0),
+            .to_us = column_us(row, 1),
             .ticks = (uint64_t)sqlite3_column_int64(row, 2),
         };
     }
@@ -389,7 +402,7 @@ static int find_stretches(struct mw_reader *reader, int64_t run, int64_t process
         if (!mw_array_reserve(&stretches, count, &room, sizeof *stretches))
             return mw_error_errno(error, ENOMEM, "%s", reader->path);
         stretches[count] = (struct stretch){.series = sqlite3_column_int64(row, 0),
-                                            .since_us = sqlite3_column_int64(row, 1),
+                                            .since_us = column_us(row, 1),
                                             .until_us = INT64_MAX};
         if (count > 0)
             stretches[count - 1].until_us = stretches[count].since_us;
@@ -416,7 +429,7 @@ static int give_stretch(struct mw_reader *reader, sqlite3_stmt *row, const struc
     sqlite3_bind_int64(row, 2, add_us(from_us, -stretch->since_us));
     sqlite3_bind_int64(row, 3, add_us(last_us, -stretch->since_us));
     while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        struct mw_sample sample = {.t_us = add_us(stretch->since_us, sqlite3_column_int64(row, 0)),
+        struct mw_sample sample = {.t_us = add_us(stretch->since_us, column_us(row, 0)),
                                    .bytes = kib_to_bytes(sqlite3_column_int64(row, 1))};
 
         if ((code = give(context, &sample)) != 0)

@@ -20,6 +20,9 @@ import time
 
 import pytest
 
+# A shell starts background jobs with SIGINT ignored, and what is ignored stays so in every program below.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS = HERE.parent / "programs"
 SCHEMA = HERE.parent.parent / "lib" / "store" / "schema.sql"
