@@ -24,6 +24,7 @@ struct chart {
     struct mw_plot_gap *gaps;
     char *title, *subtitle;
     size_t curve_room, peak_room;
+    size_t drawn_processes; /* that have a curve, of a single recording */
 };
 
 /* One series on its way into a curve. */
@@ -32,8 +33,9 @@ struct trace {
     int64_t from_us, to_us, end_us; /* the window, and where the series ends */
     bool any;
     struct mw_sample held; /* the last sample */
-    struct mw_sample peak; /* the highest in the window */
-    struct mw_sample mark; /* what the kernel saw at the highest in the window; 0 bytes: nothing */
+    struct mw_peak peak;   /* the highest in the window */
+    struct mw_peak mark;   /* the highest that the kernel saw in it; 0 bytes: nothing */
+    bool join;             /* readings stand for their moment alone, and are not held */
     bool wants_trend;
     struct mw_trend trend;
 };
@@ -56,13 +58,18 @@ static void hold_until(struct trace *trace, int64_t t_us)
 static int add_sample(void *context, const struct mw_sample *sample)
 {
     struct trace *trace = context;
-    struct mw_sample seen = {clamp(sample->t_us, trace->from_us, trace->to_us), sample->bytes};
+    int64_t t_us = clamp(sample->t_us, trace->from_us, trace->to_us);
+
+    /* Where nothing is known between two readings, the last one before the window says nothing in
+     * it. */
+    if (trace->join && sample->t_us < trace->from_us)
+        return 0;
 
     if (trace->any && trace->wants_trend)
         hold_until(trace, sample->t_us);
     /* What held before the window begins counts in it only from there, and only the last of it. */
     if (!trace->any || sample->t_us <= trace->from_us || sample->bytes > trace->peak.bytes)
-        trace->peak = seen;
+        trace->peak = (struct mw_peak){.bytes = sample->bytes, .from_us = t_us, .to_us = t_us};
     trace->held = *sample;
     trace->any = true;
     return mw_envelope_add(trace->envelope, sample->t_us, sample->bytes);
@@ -74,6 +81,8 @@ struct marks {
     double *column_highs;
     int64_t bound_bytes;
     int64_t window_us; /* where the last window ended */
+    bool any;
+    int64_t last_bytes; /* of the last mark */
 };
 
 /* A mark says what was reached in the time since the one before. */
@@ -85,14 +94,16 @@ static int add_mark(void *context, const struct mw_sample *sample)
     int64_t from_us = marks->window_us;
 
     marks->window_us = sample->t_us;
+    marks->last_bytes = sample->bytes;
+    marks->any = true;
     if (sample->t_us <= trace->from_us || from_us >= trace->to_us)
         return 0;
     for (size_t column = mw_envelope_column(trace->envelope, from_us);
          column <= mw_envelope_column(trace->envelope, sample->t_us); column++)
         marks->column_highs[column] = fmax(marks->column_highs[column], (double)bytes);
     if (bytes > trace->mark.bytes)
-        trace->mark = (struct mw_sample){clamp(sample->t_us, trace->from_us, trace->to_us), bytes};
-    return 0;
+        trace->mark = (struct mw_peak){.bytes = bytes, .from_us = from_us, .to_us = sample->t_us};
+    return sample->t_us >= trace->to_us;
 }
 
 static int out_of_memory(struct mw_error *error)
@@ -118,40 +129,49 @@ static int add_curve(struct chart *chart, char *label, enum mw_curve_kind kind,
 
 static int add_peak(struct chart *chart, const struct trace *trace, struct mw_error *error)
 {
-    char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
+    char bytes[MW_FORMAT_SIZE], time[PEAK_TIME_SIZE];
     char *label;
 
     if (!mw_array_reserve(&chart->peaks, chart->plot.peak_count, &chart->peak_room,
                           sizeof *chart->peaks) ||
-        asprintf(&label, "%s at %s", mw_format_bytes(bytes, trace->peak.bytes),
-                 mw_format_duration(at, trace->peak.t_us * 1000)) < 0)
+        asprintf(&label, "%s %s", mw_format_bytes(bytes, trace->peak.bytes),
+                 peak_time(time, &trace->peak)) < 0)
         return out_of_memory(error);
     chart->peaks[chart->plot.peak_count++] = (struct mw_plot_peak){
-        .t_s = (double)trace->peak.t_us / 1e6, .bytes = (double)trace->peak.bytes, .label = label};
+        .t_s = (double)clamp((trace->peak.from_us + trace->peak.to_us) / 2, trace->from_us,
+                             trace->to_us) /
+               1e6,
+        .bytes = (double)trace->peak.bytes,
+        .label = label,
+    };
     return 0;
 }
 
 /* A slope in the unit of time that suits the length of the window: "1.27 MiB/min". */
-static char *slope_label(double bytes_per_s, double span_s)
+static char *slope_label(double bytes_per_s, double span_s, size_t place)
 {
     static const struct {
         double longest_s, seconds;
         const char *name;
     } units[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {INFINITY, 86400, "d"}};
-    char bytes[MW_FORMAT_SIZE];
+    char bytes[MW_FORMAT_SIZE], of[24] = "";
     size_t unit = 0;
     char *label;
 
+    if (place > 0)
+        snprintf(of, sizeof of, "%zu: ", place);
+
     while (span_s > units[unit].longest_s)
         unit++;
-    return asprintf(&label, "slope %s/%s",
+    return asprintf(&label, "%sslope %s/%s", of,
                     mw_format_bytes(bytes, llround(bytes_per_s * units[unit].seconds)),
                     units[unit].name) < 0
                ? NULL
                : label;
 }
 
-static int add_trend(struct chart *chart, const struct trace *trace, struct mw_error *error)
+static int add_trend(struct chart *chart, const struct trace *trace, size_t place,
+                     struct mw_error *error)
 {
     double from_s = fmax(trace->trend.origin_s, (double)trace->from_us / 1e6);
     double to_s = (double)(trace->end_us < trace->to_us ? trace->end_us : trace->to_us) / 1e6;
@@ -167,7 +187,8 @@ static int add_trend(struct chart *chart, const struct trace *trace, struct mw_e
 
         points[i] = (struct mw_plot_point){t_s, value, value, value};
     }
-    return add_curve(chart, slope_label(slope, to_s - from_s), MW_CURVE_TREND, points, 2, error);
+    return add_curve(chart, slope_label(slope, to_s - from_s, place), MW_CURVE_TREND, points, 2,
+                     error);
 }
 
 /*
@@ -195,44 +216,114 @@ static struct mw_plot_point *copy_points(const struct mw_envelope_point *points,
 struct source {
     struct recording *recording;
     const struct chart_options *options;
+    size_t place;  /* among several, from 1; 0: it is alone */
     int64_t to_us; /* end of the window, inside the recording */
     struct mw_hole *holes;
     size_t hole_count;
 };
 
-/* Reads the marks of a process; ret_highs is the caller's to free, and NULL where there are none.
+static int compare_peaks(const void *a, const void *b)
+{
+    const struct mw_process *first = *(const struct mw_process *const *)a;
+    const struct mw_process *second = *(const struct mw_process *const *)b;
+    int64_t first_bytes = first->peak.known ? first->peak.bytes : -1;
+    int64_t second_bytes = second->peak.known ? second->peak.bytes : -1;
+
+    return (first_bytes < second_bytes) - (first_bytes > second_bytes);
+}
+
+/* The processes by their peaks, the highest first; to be freed. NULL when memory ran out. */
+static const struct mw_process **by_peak(const struct recording *recording, size_t *ret_count)
+{
+    const struct mw_process **order = calloc(recording->process_count + 1, sizeof *order);
+
+    if (!order)
+        return NULL;
+    for (size_t i = 0; i < recording->process_count; i++)
+        order[i] = &recording->processes[i];
+    qsort(order, recording->process_count, sizeof *order, compare_peaks);
+    *ret_count = recording->process_count;
+    return order;
+}
+
+/*
+ * How many of them are worth a curve: the first few, and of the others those that reach a tenth of
+ * the first. The total holds them all.
+ */
+static size_t worth_drawing(const struct mw_process *const *order, size_t count)
+{
+    enum { ALWAYS = 5 };
+    size_t drawn = 0;
+
+    while (drawn < count && drawn < MOST_PROCESSES &&
+           (drawn < ALWAYS || order[drawn]->peak.bytes >= order[0]->peak.bytes / 10))
+        drawn++;
+    return drawn;
+}
+
+/* Takes in the marks of one process, which ends at end_us. */
+static int read_process_marks(const struct source *source, const struct mw_process *process,
+                              struct marks *marks, struct mw_error *error)
+{
+    const struct mw_run *run = source->recording->run;
+    struct mw_sample last;
+    int code;
+
+    marks->window_us = process->start_us;
+    marks->any = false;
+    code = mw_reader_samples(source->recording->reader, run->id, process->id, MW_METRIC_PEAK,
+                             source->options->from_us, INT64_MAX, add_mark, marks, error);
+    if (code != 0 || !marks->any || process->end_us >= 0)
+        return code;
+    /* Of a process that is still being recorded, all windows since the last row had the same mark.
+     */
+    last = (struct mw_sample){run->duration_us, marks->last_bytes};
+    add_mark(marks, &last);
+    return 0;
+}
+
+/*
+ * Reads the marks of a process, or for the tree those of its largest processes: what one of them
+ * had, the tree had at least. ret_highs is the caller's to free.
  */
 static int read_marks(const struct source *source, int64_t process, struct trace *trace,
                       double **ret_highs, struct mw_error *error)
 {
-    const struct mw_run *run = source->recording->run;
-    size_t columns = source->options->columns;
+    const struct recording *recording = source->recording;
+    size_t columns = source->options->columns, count = 0;
+    mw_auto_free const struct mw_process **order = by_peak(recording, &count);
     struct marks marks = {.trace = trace,
-                          .bound_bytes = run->peak_bound_bytes,
-                          .window_us = source->options->from_us,
+                          .bound_bytes = recording->run->peak_bound_bytes,
                           .column_highs = calloc(columns, sizeof *marks.column_highs)};
+    int code = 0;
 
     *ret_highs = marks.column_highs;
-    if (!marks.column_highs)
+    if (!marks.column_highs || !order)
         return out_of_memory(error);
     for (size_t i = 0; i < columns; i++)
         marks.column_highs[i] = -INFINITY;
-    mw_envelope_raise(trace->envelope, marks.column_highs);
-    return mw_reader_samples(source->recording->reader, run->id, process, MW_METRIC_PEAK,
-                             source->options->from_us, source->to_us, add_mark, &marks, error);
+    /* Bands of several recordings over each other would hide more than they show. */
+    if (source->place == 0)
+        mw_envelope_raise(trace->envelope, marks.column_highs);
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        if (order[i]->id == process || (process == MW_PROCESS_TREE && i < MOST_PROCESSES))
+            code = read_process_marks(source, order[i], &marks, error);
+        code = code < 0 ? code : 0; /* 1: there was more, behind the window */
+    }
+    return code;
 }
 
 /* Reads a series into the trace, and into points that the caller frees. */
 static int read_series(const struct source *source, int64_t process, enum mw_metric metric,
-                       int64_t end_us, bool join, struct trace *trace,
-                       struct mw_plot_point **ret_points, size_t *ret_count, struct mw_error *error)
+                       int64_t end_us, struct trace *trace, struct mw_plot_point **ret_points,
+                       size_t *ret_count, struct mw_error *error)
 {
     const struct chart_options *options = source->options;
     const struct mw_envelope_point *points;
     mw_auto_free double *column_highs = NULL;
     int code = 0;
 
-    if (metric == MW_METRIC_RSS && process != MW_PROCESS_TREE &&
+    if (metric == MW_METRIC_RSS &&
         (code = read_marks(source, process, trace, &column_highs, error)) < 0)
         return code;
     code = mw_reader_samples(source->recording->reader, source->recording->run->id, process, metric,
@@ -248,7 +339,7 @@ static int read_series(const struct source *source, int64_t process, enum mw_met
         hold_until(trace, end_us);
     if (mw_envelope_finish(trace->envelope, end_us, &points, ret_count) < 0)
         return out_of_memory(error);
-    *ret_points = copy_points(points, *ret_count, join, ret_count);
+    *ret_points = copy_points(points, *ret_count, trace->join, ret_count);
     return *ret_points ? 0 : out_of_memory(error);
 }
 
@@ -269,13 +360,14 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
         .from_us = options->from_us,
         .to_us = source->to_us,
         .end_us = end_us,
+        .join = kind == MW_CURVE_PSS,
         .wants_trend = options->slope,
         .envelope = mw_envelope_new(options->from_us, source->to_us, options->columns,
                                     source->holes, source->hole_count),
     };
-    code = ret_trace->envelope ? read_series(source, process, metric, end_us, kind == MW_CURVE_PSS,
-                                             ret_trace, &points, &count, error)
-                               : out_of_memory(error);
+    code = ret_trace->envelope
+               ? read_series(source, process, metric, end_us, ret_trace, &points, &count, error)
+               : out_of_memory(error);
     mw_envelope_free(ret_trace->envelope);
     ret_trace->envelope = NULL;
     if (code == 0 && ret_trace->any)
@@ -290,31 +382,19 @@ static int64_t process_end(const struct recording *recording, const struct mw_pr
     return process->end_us < 0 ? recording->run->duration_us : process->end_us;
 }
 
-static int compare_peaks(const void *a, const void *b)
-{
-    const struct mw_process *first = *(const struct mw_process *const *)a;
-    const struct mw_process *second = *(const struct mw_process *const *)b;
-    int64_t first_bytes = first->peak.known ? first->peak.bytes : -1;
-    int64_t second_bytes = second->peak.known ? second->peak.bytes : -1;
-
-    return (first_bytes < second_bytes) - (first_bytes > second_bytes);
-}
-
-/* Traces the processes with the highest peaks, the highest first. */
+/* Traces the processes that are worth it, the highest first. */
 static int trace_processes(struct chart *chart, const struct source *source,
                            struct trace *ret_first, struct mw_error *error)
 {
     struct recording *recording = source->recording;
-    mw_auto_free const struct mw_process **order =
-        calloc(recording->process_count + 1, sizeof *order);
+    size_t count = 0;
+    mw_auto_free const struct mw_process **order = by_peak(recording, &count);
     int code = 0;
 
     if (!order)
         return out_of_memory(error);
-    for (size_t i = 0; i < recording->process_count; i++)
-        order[i] = &recording->processes[i];
-    qsort(order, recording->process_count, sizeof *order, compare_peaks);
-    for (size_t i = 0; code == 0 && i < recording->process_count && i < MOST_PROCESSES; i++) {
+    chart->drawn_processes = worth_drawing(order, count);
+    for (size_t i = 0; code == 0 && i < chart->drawn_processes; i++) {
         struct trace trace;
 
         code = trace_series(chart, source, order[i]->id, source->options->metric,
@@ -352,31 +432,49 @@ static int trace_recording(struct chart *chart, const struct source *source, str
     if (code == 0 && (options->curves != CHART_TOTAL || !has_tree(recording)))
         code = trace_processes(chart, source, &main, error);
     if (code == 0 && main.any && (code = add_peak(chart, &main, error)) == 0 && options->slope)
-        code = add_trend(chart, &main, error);
+        code = add_trend(chart, &main, source->place, error);
     return code;
 }
 
-/* One of several recordings that are laid over each other: its total alone, named by its file. */
+/* "1: python3 leak.py (20261121T222307_7349)": the place on the command line, the command, the
+ * file. */
+static char *overlay_label(const struct recording *recording, size_t place)
+{
+    static const char prefix[] = "memwatch_", suffix[] = ".db";
+    mw_auto_free char *command = recording_command(recording);
+    mw_auto_free char *short_command = command ? mw_text_shorten(command, 24) : NULL;
+    const char *slash = strrchr(recording->path, '/');
+    const char *name = slash ? slash + 1 : recording->path;
+    size_t length;
+    char *label;
+
+    if (strncmp(name, prefix, sizeof prefix - 1) == 0)
+        name += sizeof prefix - 1;
+    length = strlen(name);
+    if (length > sizeof suffix - 1 && strcmp(name + length - (sizeof suffix - 1), suffix) == 0)
+        length -= sizeof suffix - 1;
+    if (!short_command ||
+        asprintf(&label, "%zu: %s (%.*s)", place, short_command, (int)length, name) < 0)
+        return NULL;
+    return label;
+}
+
+/* One of several recordings that are laid over each other: its total alone. */
 static int trace_overlay(struct chart *chart, const struct source *source, struct mw_error *error)
 {
     struct recording *recording = source->recording;
     bool none = recording->run->children == MW_CHILDREN_NONE;
-    mw_auto_free char *command = recording_command(recording);
-    mw_auto_free char *short_command = command ? mw_text_shorten(command, 30) : NULL;
     struct trace trace;
-    char *label;
     int code;
 
-    if (!short_command || asprintf(&label, "%s: %s", recording->path, short_command) < 0)
-        return out_of_memory(error);
     code = trace_series(chart, source,
                         none && recording->process_count ? recording->processes[0].id
                                                          : MW_PROCESS_TREE,
-                        source->options->metric, recording->run->duration_us, label,
-                        MW_CURVE_PROCESS, &trace, error);
+                        source->options->metric, recording->run->duration_us,
+                        overlay_label(recording, source->place), MW_CURVE_PROCESS, &trace, error);
     if (code == 0 && trace.any && (code = add_peak(chart, &trace, error)) == 0 &&
         source->options->slope)
-        code = add_trend(chart, &trace, error);
+        code = add_trend(chart, &trace, source->place, error);
     return code;
 }
 
@@ -434,10 +532,10 @@ static int load_gaps(struct chart *chart, struct source *source, struct mw_error
     return 0;
 }
 
-static int add_recording(struct chart *chart, struct recording *recording, bool overlay,
+static int add_recording(struct chart *chart, struct recording *recording, size_t place,
                          const struct chart_options *options, struct mw_error *error)
 {
-    struct source source = {.recording = recording, .options = options};
+    struct source source = {.recording = recording, .options = options, .place = place};
     size_t before = chart->plot.curve_count;
     int code = check_recorded(recording, options, error);
 
@@ -446,8 +544,8 @@ static int add_recording(struct chart *chart, struct recording *recording, bool 
     source.to_us = clamp(options->to_us, 0, recording->run->duration_us);
     chart->plot.to_s = fmax(chart->plot.to_s, (double)source.to_us / 1e6);
     if ((code = load_gaps(chart, &source, error)) == 0)
-        code =
-            overlay ? trace_overlay(chart, &source, error) : trace_recording(chart, &source, error);
+        code = place > 0 ? trace_overlay(chart, &source, error)
+                         : trace_recording(chart, &source, error);
     free(source.holes);
     if (code == 0 && chart->plot.curve_count == before)
         code = mw_error_set(error, -ENODATA, "%s of %s was not recorded",
@@ -460,7 +558,7 @@ static int word_title(struct chart *chart, const struct recording *recordings, s
 {
     const struct mw_run *run = recordings->run;
     char date[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE], missed[MW_FORMAT_SIZE];
-    char rest[64] = "", left_out[64] = "";
+    char rest[64] = "", left_out[80] = "";
 
     if (options->title)
         chart->title = strdup(options->title);
@@ -471,10 +569,9 @@ static int word_title(struct chart *chart, const struct recording *recordings, s
     if (run->ticks.missed > 0)
         snprintf(rest, sizeof rest, ", %s of %" PRIu64 " ticks missed",
                  mw_format_count(missed, (int64_t)run->ticks.missed), run->ticks.due);
-    if (count == 1 && recordings->process_count > MOST_PROCESSES &&
-        options->curves != CHART_TOTAL && run->children == MW_CHILDREN_EACH)
-        snprintf(left_out, sizeof left_out, "; the %d largest of %zu processes", MOST_PROCESSES,
-                 recordings->process_count);
+    if (chart->drawn_processes > 0 && chart->drawn_processes < recordings->process_count)
+        snprintf(left_out, sizeof left_out, "; the %zu largest of %zu processes",
+                 chart->drawn_processes, recordings->process_count);
     if (count == 1 &&
         asprintf(&chart->subtitle, "%s, sampled every %s%s%s",
                  mw_format_date(date, run->started_ns),
@@ -487,13 +584,14 @@ int chart_new(struct chart **ret_chart, struct recording *recordings, size_t cou
               const struct chart_options *options, struct mw_error *error)
 {
     struct chart *chart = calloc(1, sizeof *chart);
-    int code;
+    int code = 0;
 
     if (!chart)
         return out_of_memory(error);
-    code = word_title(chart, recordings, count, options, error);
     for (size_t i = 0; code == 0 && i < count; i++)
-        code = add_recording(chart, &recordings[i], count > 1, options, error);
+        code = add_recording(chart, &recordings[i], count > 1 ? i + 1 : 0, options, error);
+    if (code == 0)
+        code = word_title(chart, recordings, count, options, error);
     if (code < 0) {
         chart_free(chart);
         return code;

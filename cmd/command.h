@@ -72,6 +72,12 @@ int cmd_next(struct cmd_line *line);
 /* Ends the walk: everything behind the last option is an operand. */
 void cmd_take_rest(struct cmd_line *line);
 
+/*
+ * How many columns of the terminal are left behind `used`; 50 where standard output is no terminal,
+ * and at least 10.
+ */
+size_t cmd_columns(size_t used);
+
 /* --- messages --------------------------------------------------------------------------------- */
 
 /* "memwatch: …" on standard error, as one line whatever the text holds. */

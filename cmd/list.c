@@ -6,6 +6,7 @@
 #include "util/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { OPTION_JSON = 256 };
 
@@ -26,12 +27,12 @@ static void print_file(const struct listed_file *file, size_t index)
         mw_auto_free char *why =
             mw_text_printable(file->error.code < 0 ? file->error.text : "holds no run");
 
-        printf("%3zu  %-19s  %s: %s\n", index, "-", path ? path : "?", why ? why : "");
+        printf("%3zu %-19s %s: %s\n", index, "-", path ? path : "?", why ? why : "");
         return;
     }
     command = mw_text_command((const char *const *)run->command, run->command_length);
-    short_command = command ? mw_text_shorten(command, 40) : NULL;
-    printf("%3zu  %s  %10s  %9s  %9s  %-9s  %s  %s", index, mw_format_date(date, run->started_ns),
+    short_command = command ? mw_text_shorten(command, cmd_columns(67 + strlen(file->path))) : NULL;
+    printf("%3zu %s %10s %9s %9s %-9s %s  %s", index, mw_format_date(date, run->started_ns),
            mw_format_duration(duration, run->duration_us * 1000),
            run->peak.known ? mw_format_bytes(peak, run->peak.bytes) : "-",
            mw_format_bytes(size, file->size_bytes), mw_outcome_name(run->outcome),
@@ -92,7 +93,7 @@ static int list(const struct command *command, int argc, char **argv)
     if (json)
         status = print_as_json(files, count);
     else if (count > 0)
-        printf("%3s  %-19s  %10s  %9s  %9s  %-9s  %s\n", "#", "started", "duration", "peak", "size",
+        printf("%3s %-19s %10s %9s %9s %-9s %s\n", "#", "started", "duration", "peak", "size",
                "end", "file, command");
     else
         fprintf(stderr, "no recording in this folder: 'memwatch run PROGRAM' makes one\n");

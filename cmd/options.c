@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 void cmd_message(const char *format, ...)
 {
@@ -25,6 +27,16 @@ void cmd_message(const char *format, ...)
     }
     line = mw_text_printable(text);
     fprintf(stderr, "memwatch: %s\n", line ? line : "out of memory");
+}
+
+size_t cmd_columns(size_t used)
+{
+    enum { LEAST = 10, ELSEWHERE = 50 };
+    struct winsize size;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return ELSEWHERE;
+    return size.ws_col > used + LEAST ? size.ws_col - used : LEAST;
 }
 
 int cmd_fail(const struct mw_error *error)

@@ -16,15 +16,15 @@ static const struct option_spec options[] = {
 
 static void print_peak(const struct recording *recording)
 {
-    char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
+    char bytes[MW_FORMAT_SIZE], time[PEAK_TIME_SIZE];
     const struct mw_peak *peak = &recording->run->peak;
     mw_auto_free char *path = mw_text_printable(recording->path);
 
     if (!peak->known)
         printf("%s\tnever sampled\n", path ? path : "?");
     else
-        printf("%s\t%s at %s\n", path ? path : "?", mw_format_bytes(bytes, peak->bytes),
-               mw_format_duration(at, peak->from_us * 1000));
+        printf("%s\t%s %s\n", path ? path : "?", mw_format_bytes(bytes, peak->bytes),
+               peak_time(time, peak));
 }
 
 static json_t *peak_to_json(const struct recording *recording)

@@ -20,9 +20,11 @@ enum { OPTION_METRIC = 256, OPTION_TOTAL, OPTION_PROCESSES, OPTION_SLOPE, OPTION
 static const struct option_spec options[] = {
     {'o', "output", "FILE",
      "draw into FILE: .png, .svg, .pdf, .txt, or .gp for the gnuplot\nscript"},
-    {'w', "window", "FROM,TO", "show this part alone: 2,5.5 (seconds), 1m, or ,90s"},
+    {'w', "window", "FROM,TO",
+     "show this part alone: 2,5.5 is in seconds; '1m,' goes to the\nend, and ',90s' begins at the "
+     "start"},
     {'t', "title", "TEXT", "title of the picture (default: the command)"},
-    {OPTION_METRIC, "metric", "NAME", "rss (default), shared or pss"},
+    {OPTION_METRIC, "metric", "NAME", "rss (default), shared, peak or pss"},
     {OPTION_TOTAL, "total", NULL, "the sum over all processes alone"},
     {OPTION_PROCESSES, "processes", NULL, "the single processes alone"},
     {OPTION_SLOPE, "slope", NULL, "a least-squares line, with its value"},

@@ -3,12 +3,14 @@
 #include "store/file.h"
 #include "util/array.h"
 #include "util/cleanup.h"
+#include "util/format.h"
 #include "util/parse.h"
 #include "util/text.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -244,6 +246,19 @@ char *process_label(const struct mw_process *process)
     if (!name || asprintf(&label, "%s (%d)", name, process->pid) < 0)
         return NULL;
     return label;
+}
+
+char *peak_time(char buffer[static PEAK_TIME_SIZE], const struct mw_peak *peak)
+{
+    char from[MW_FORMAT_SIZE], to[MW_FORMAT_SIZE];
+
+    mw_format_duration(from, peak->from_us * 1000);
+    mw_format_duration(to, peak->to_us * 1000);
+    if (strcmp(from, to) == 0)
+        snprintf(buffer, PEAK_TIME_SIZE, "at %s", from);
+    else
+        snprintf(buffer, PEAK_TIME_SIZE, "between %s and %s", from, to);
+    return buffer;
 }
 
 const struct mw_process *largest_process(const struct recording *recording)

@@ -53,6 +53,11 @@ char *recording_command(const struct recording *recording);
 /* A process as a person knows it, "python3 (4711)", to be freed; NULL when memory ran out. */
 char *process_label(const struct mw_process *process);
 
+/* When a peak was: "at 1.2 s", or the window in which the kernel saw it, "between 1.2 s and 1.3 s".
+ */
+enum { PEAK_TIME_SIZE = 96 };
+char *peak_time(char buffer[static PEAK_TIME_SIZE], const struct mw_peak *peak);
+
 /* The process whose own peak is the highest; NULL where none was sampled. */
 const struct mw_process *largest_process(const struct recording *recording);
 

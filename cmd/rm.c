@@ -86,8 +86,11 @@ static int rm(const struct command *command, int argc, char **argv)
     }
     /* All numbers are looked up first: removing one recording would shift those of the others. */
     for (int i = 0; i < line.operand_count; i++) {
-        if (find_file(line.operands[i], &paths[i], &error) < 0)
-            status = cmd_fail(&error);
+        if (find_file(line.operands[i], &paths[i], &error) == 0)
+            continue;
+        status = cmd_fail(&error);
+        if (strchr(line.operands[i], ':'))
+            cmd_message("single runs cannot be removed: rm takes whole files");
     }
     for (int i = 0; i < line.operand_count; i++) {
         if (paths[i] && remove_recording(paths[i], dry_run) != CMD_OK)

@@ -46,9 +46,9 @@ static const struct option_spec options[] = {
      "each: a series for every process and their sum (default);\nsum: their sum alone; none: the "
      "first process alone"},
     {OPTION_PEAK_WINDOW, "peak-window", "DUR|auto|off",
-     "how often to ask the kernel for the highest memory in\nbetween, and to reset its mark (auto: "
-     "as often as the\n"
-     "interval, at most every 10ms)"},
+     "how often to ask the kernel for the highest memory in\nbetween, and to reset its mark; auto: "
+     "at the "
+     "interval, but\nevery 10ms to 100ms"},
     {OPTION_TRACKING, "tracking", "HOW",
      "perf: be told of every child; poll: look for children;\nbest (default): the best that works"},
     {'d', "duration", "DUR", "stop recording after this time, then wait for the program"},
@@ -124,8 +124,8 @@ static int parse_window(const char *text, int64_t *ret_ns, struct mw_error *erro
     }
     if ((code = mw_parse_duration(text, &ns, error)) < 0)
         return code;
-    if (ns < 1000000)
-        return mw_error_set(error, -ERANGE, "the peak window '%s' is shorter than 1ms", text);
+    if (ns < 1000000 || ns > INT64_C(3600000000000))
+        return mw_error_set(error, -ERANGE, "the peak window '%s' is not between 1ms and 1h", text);
     *ret_ns = ns;
     return 0;
 }

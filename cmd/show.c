@@ -6,7 +6,9 @@
 #include "util/format.h"
 #include "util/text.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -33,6 +35,9 @@ static void print_end(const struct mw_process *process)
     }
 }
 
+/* Processes beyond these only make the table long. */
+enum { MOST_PROCESSES = 30 };
+
 static void print_process(const struct mw_process *process)
 {
     char start[MW_FORMAT_SIZE], peak[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
@@ -40,27 +45,70 @@ static void print_process(const struct mw_process *process)
         process->argument_count
             ? mw_text_command((const char *const *)process->arguments, process->argument_count)
             : mw_text_printable(process->name ? process->name : "?");
-    mw_auto_free char *short_command = command ? mw_text_shorten(command, 50) : NULL;
+    mw_auto_free char *short_command = command ? mw_text_shorten(command, cmd_columns(76)) : NULL;
 
-    printf("  %7d  %7d  %10s", process->pid, process->ppid,
+    printf(" %7d %7d  %10s", process->pid, process->ppid,
            mw_format_duration(start, process->start_us * 1000));
     print_end(process);
-    printf("  %9s  %10s  %s\n",
+    printf(" %9s  %10s  %s\n",
            process->peak.known ? mw_format_bytes(peak, process->peak.bytes) : "-",
            process->peak.known ? mw_format_duration(at, process->peak.from_us * 1000) : "-",
            short_command ? short_command : "?");
 }
 
+static int compare_bytes(const void *a, const void *b)
+{
+    int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
+
+    return (first < second) - (first > second);
+}
+
+static int64_t peak_bytes(const struct mw_process *process)
+{
+    return process->peak.known ? process->peak.bytes : -1;
+}
+
+/* The peak that a process must have to be among the largest; -2 where all are. 0, or -ENOMEM. */
+static int smallest_shown(const struct recording *recording, int64_t *ret_bytes)
+{
+    size_t count = recording->process_count;
+    mw_auto_free int64_t *peaks = NULL;
+
+    *ret_bytes = -2;
+    if (count <= MOST_PROCESSES)
+        return 0;
+    peaks = calloc(count, sizeof *peaks);
+    if (!peaks)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        peaks[i] = peak_bytes(&recording->processes[i]);
+    qsort(peaks, count, sizeof *peaks, compare_bytes);
+    *ret_bytes = peaks[MOST_PROCESSES - 1];
+    return 0;
+}
+
 static int print_as_text(struct recording *recording)
 {
     struct mw_error error;
+    int64_t smallest;
+    size_t shown = 0;
 
     if (print_summary(stdout, recording, NULL, &error) < 0)
         return cmd_fail(&error);
-    printf("\n  %7s  %7s  %10s  %10s  %-7s  %9s  %10s  %s\n", "pid", "parent", "start", "end",
+    if (smallest_shown(recording, &smallest) < 0) {
+        cmd_message("out of memory");
+        return CMD_FAILED;
+    }
+    printf("\n %7s %7s  %10s  %10s  %-7s %9s  %10s  %s\n", "pid", "parent", "start", "end",
            "status", "peak", "at", "command");
-    for (size_t i = 0; i < recording->process_count; i++)
+    for (size_t i = 0; i < recording->process_count && shown < MOST_PROCESSES; i++) {
+        if (peak_bytes(&recording->processes[i]) < smallest)
+            continue;
         print_process(&recording->processes[i]);
+        shown++;
+    }
+    if (shown < recording->process_count)
+        printf(" … and %zu smaller ones: --json has them all\n", recording->process_count - shown);
     return CMD_OK;
 }
 

@@ -43,19 +43,6 @@ static void print_outcome(FILE *out, const struct mw_run *run)
     }
 }
 
-/* When a peak was: a moment, or the window in which the kernel saw it. */
-static void print_peak_time(FILE *out, const struct mw_peak *peak)
-{
-    char from[MW_FORMAT_SIZE], to[MW_FORMAT_SIZE];
-
-    mw_format_duration(from, peak->from_us * 1000);
-    mw_format_duration(to, peak->to_us * 1000);
-    if (strcmp(from, to) == 0)
-        fprintf(out, " at %s", from);
-    else
-        fprintf(out, " between %s and %s", from, to);
-}
-
 static int print_peak(FILE *out, const struct recording *recording)
 {
     const struct mw_run *run = recording->run;
@@ -64,22 +51,22 @@ static int print_peak(FILE *out, const struct recording *recording)
     mw_auto_free char *label = largest ? process_label(largest) : NULL;
     bool one_process = run->children == MW_CHILDREN_NONE || recording->process_count == 1;
     char bytes[MW_FORMAT_SIZE], upper[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE];
+    char time[PEAK_TIME_SIZE];
 
     if (largest && !label)
         return -ENOMEM;
     if (!peak->known) {
-        fprintf(out, "  peak       never sampled\n");
+        fprintf(out, "  peak       not known: it ended before the first sample\n");
         return 0;
     }
-    fprintf(out, "  peak       %s", mw_format_bytes(bytes, peak->bytes));
-    print_peak_time(out, peak);
-    fprintf(out, " in %s\n", one_process && label ? label : "all processes");
+    fprintf(out, "  peak       %s %s in %s\n", mw_format_bytes(bytes, peak->bytes),
+            peak_time(time, peak), one_process && label ? label : "all processes");
     fprintf(out, "             %s",
             peak->source == MW_PEAK_KERNEL ? "by the kernel's own mark" : "the highest sample");
     if (peak->upper_bytes >= 0)
         fprintf(out, "; certainly never above %s", mw_format_bytes(upper, peak->upper_bytes));
     else if (!one_process)
-        fprintf(out, "; a page that processes share counts once for each");
+        fprintf(out, "; shared pages count once for each process");
     else
         fprintf(out, ", one every %s", mw_format_duration(interval, run->interval_us * 1000));
     fputc('\n', out);
@@ -160,6 +147,22 @@ static int print_sparkline(FILE *out, struct recording *recording, struct mw_err
     return 0;
 }
 
+/* How many there were, and how many went on when the first had ended. */
+static void print_processes(FILE *out, const struct recording *recording)
+{
+    bool ended = recording->run->outcome == MW_OUTCOME_EXITED ||
+                 recording->run->outcome == MW_OUTCOME_SIGNALED;
+    int64_t left = 0;
+    char count[MW_FORMAT_SIZE];
+
+    for (size_t i = 0; i < recording->process_count; i++)
+        left += recording->processes[i].end_us < 0;
+    fprintf(out, "  processes  %s", mw_format_count(count, (int64_t)recording->process_count));
+    if (ended && left > 0)
+        fprintf(out, "; %s went on, and were not recorded any more", mw_format_count(count, left));
+    fputc('\n', out);
+}
+
 static void print_ticks(FILE *out, const struct mw_run *run)
 {
     char taken[MW_FORMAT_SIZE], due[MW_FORMAT_SIZE], late[MW_FORMAT_SIZE], gap[MW_FORMAT_SIZE];
@@ -197,7 +200,7 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
     mw_auto_free char *command = recording_command(recording);
     mw_auto_free char *short_command = command ? mw_text_shorten(command, 60) : NULL;
     mw_auto_free char *path = mw_text_printable(recording->path);
-    char size[MW_FORMAT_SIZE], count[MW_FORMAT_SIZE];
+    char size[MW_FORMAT_SIZE];
     struct stat status;
     int code;
 
@@ -216,8 +219,7 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
     if ((code = print_sparkline(out, recording, error)) < 0)
         return code;
     if (recording->process_count > 1)
-        fprintf(out, "  processes  %s\n",
-                mw_format_count(count, (int64_t)recording->process_count));
+        print_processes(out, recording);
     print_ticks(out, recording->run);
     print_recorder(out, recording->run);
     fprintf(out, "  file       %s (%s)\n", path,

@@ -163,16 +163,13 @@ static void write_band_clauses(struct sheet *sheet)
     }
 }
 
-/*
- * Readings that are far apart get a dot each, so that the line between them is not taken for more
- * than it is.
- */
+/* Readings that are far apart are dots: nothing is known between them. */
 static const char *curve_style(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
     enum { MOST_DOTS = 100 };
 
     if (curve->kind == MW_CURVE_PSS && curve->point_count <= MOST_DOTS && !sheet->look->characters)
-        return "linespoints pointtype 7 pointsize 0.6";
+        return "points pointtype 7 pointsize 0.7";
     return "lines";
 }
 

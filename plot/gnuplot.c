@@ -150,6 +150,7 @@ static int spawn(struct run *run, const char *setting, bool window)
     if (!environment || (setting && !copy))
         return ENOMEM;
     with_setting[3] = copy;
+    signal(SIGCHLD, SIG_DFL); /* whoever ignores it is not told how gnuplot ended */
     if ((code = posix_spawn_file_actions_init(&actions)) != 0)
         return code;
     if ((code = posix_spawnattr_init(&attributes)) == 0) {

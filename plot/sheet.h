@@ -72,7 +72,7 @@ static inline size_t peak_word(const struct sheet *sheet, size_t peak)
 
 /* The entries of what is drawn below the curves. */
 #define GAP_ENTRY "not recorded"
-#define BAND_ENTRY "lowest to highest"
+#define BAND_ENTRY "reached in between"
 
 /* legend.c */
 

@@ -1,5 +1,6 @@
 #include "capture/highwater.h"
 
+#include "capture/clock.h"
 #include "capture/procfs.h"
 #include "util/cleanup.h"
 
@@ -28,31 +29,35 @@ void mw_high_water_close(struct mw_high_water *mark)
     mark->status_fd = mark->clear_fd = -1;
 }
 
-static int take(int status_fd, int clear_fd, uint64_t *ret_kib)
+static int take(int status_fd, int clear_fd, uint64_t *ret_kib, int64_t *ret_blind_ns)
 {
     char text[4096];
     ssize_t length = pread(status_fd, text, sizeof text, 0);
+    int64_t read_ns = mw_now_ns();
     int code;
 
     if (length < 0)
         return -errno;
     if ((code = mw_procfs_parse_high_water(text, (size_t)length, ret_kib)) < 0)
         return code;
-    return pwrite(clear_fd, "5", 1, 0) < 0 ? -errno : 0;
+    if (pwrite(clear_fd, "5", 1, 0) < 0)
+        return -errno;
+    *ret_blind_ns = mw_now_ns() - read_ns;
+    return 0;
 }
 
-int mw_high_water_take(const struct mw_high_water *mark, uint64_t *ret_kib)
+int mw_high_water_take(const struct mw_high_water *mark, uint64_t *ret_kib, int64_t *ret_blind_ns)
 {
     mw_auto_fd int status_fd = -1;
     mw_auto_fd int clear_fd = -1;
 
     if (mark->status_fd >= 0 && mark->clear_fd >= 0)
-        return take(mark->status_fd, mark->clear_fd, ret_kib);
+        return take(mark->status_fd, mark->clear_fd, ret_kib, ret_blind_ns);
     clear_fd = mw_procfs_open(mark->pid, "clear_refs", O_WRONLY);
     if (clear_fd < 0)
         return clear_fd;
     status_fd = mw_procfs_open(mark->pid, "status", O_RDONLY);
-    return status_fd < 0 ? status_fd : take(status_fd, clear_fd, ret_kib);
+    return status_fd < 0 ? status_fd : take(status_fd, clear_fd, ret_kib, ret_blind_ns);
 }
 
 /* The kernel sums anonymous, file and shmem pages; each CPU holds back less than a batch of each.

@@ -23,9 +23,12 @@ struct mw_high_water {
 struct mw_high_water mw_high_water_open(pid_t pid);
 void mw_high_water_close(struct mw_high_water *mark);
 
-/* 0; -EACCES where this user may not reset it (nothing is changed then); -ESRCH, -EBADMSG at its
- * end. */
-int mw_high_water_take(const struct mw_high_water *mark, uint64_t *ret_kib);
+/*
+ * 0, with the mark and the time between reading and resetting it, in which nothing is seen; -EACCES
+ * where this user may not reset it (nothing is changed then); -ESRCH or -EBADMSG at the process's
+ * end.
+ */
+int mw_high_water_take(const struct mw_high_water *mark, uint64_t *ret_kib, int64_t *ret_blind_ns);
 
 /* How far VmHWM may be off on this machine, in KiB. */
 int64_t mw_high_water_bound_kib(void);

@@ -82,7 +82,7 @@ int mw_launch_find(const char *program, char **ret_path, struct mw_error *error)
 
 /* In the child: waits for the go, then executes. Only calls that are safe after fork. */
 static _Noreturn void run_child(const char *path, char *const arguments[], const sigset_t *mask,
-                                int go_fd, int error_fd)
+                                const struct sigaction *child_action, int go_fd, int error_fd)
 {
     char go;
     int exec_errno;
@@ -90,6 +90,7 @@ static _Noreturn void run_child(const char *path, char *const arguments[], const
 
     if (read(go_fd, &go, 1) != 1)
         _exit(125);
+    sigaction(SIGCHLD, child_action, NULL);
     sigprocmask(SIG_SETMASK, mask, NULL);
     execvp(path, arguments); /* path has a slash; runs a script without #! under sh, as shells do */
     exec_errno = errno;
@@ -100,6 +101,7 @@ static _Noreturn void run_child(const char *path, char *const arguments[], const
 int mw_launch_fork(struct mw_launch **ret_launch, const char *path, char *const arguments[],
                    const sigset_t *signal_mask, struct mw_error *error)
 {
+    struct sigaction plain = {.sa_handler = SIG_DFL}, child_action;
     int go[2] = {-1, -1}, failure[2] = {-1, -1};
     struct mw_launch *launch = calloc(1, sizeof *launch);
 
@@ -107,13 +109,15 @@ int mw_launch_fork(struct mw_launch **ret_launch, const char *path, char *const 
         return mw_error_errno(error, ENOMEM, "cannot start %s", path);
     if (pipe2(go, O_CLOEXEC) < 0 || pipe2(failure, O_CLOEXEC) < 0)
         goto fail;
+    /* Whoever ignores SIGCHLD is not told how its children ended. */
+    sigaction(SIGCHLD, &plain, &child_action);
     launch->pid = fork();
     if (launch->pid < 0)
         goto fail;
     if (launch->pid == 0) {
         /* The child must not hold the end whose closing ends it. */
         close(go[1]);
-        run_child(path, arguments, signal_mask, go[0], failure[1]);
+        run_child(path, arguments, signal_mask, &child_action, go[0], failure[1]);
     }
     /* The read end stays open here too: writing to a child that was killed then raises no SIGPIPE.
      */
@@ -154,6 +158,8 @@ int mw_launch_exec(struct mw_launch *launch, struct mw_error *error)
         launch->executed = true;
         return 0;
     }
+    if (length != sizeof exec_errno)
+        exec_errno = length < 0 ? errno : EIO;
     return mw_error_errno(error, exec_errno, "cannot execute");
 }
 

@@ -4,9 +4,10 @@
  *     mw_launch_fork     the child exists, and waits
  *     mw_launch_exec     the child executes the program; returns when that has succeeded or failed
  *
- * The child gets the signal mask and the limits that this process had when it started, none of its
- * descriptors beyond 0 to 2, and no priority of the recorder's. If the recorder dies between the
- * two steps the child ends without having executed anything.
+ * This process stops ignoring SIGCHLD, where it did. The child gets the signal mask, the
+ * dispositions and the limits that this process had when it started, none of its descriptors beyond
+ * 0 to 2, and no priority of the recorder's. If the recorder dies between the two steps the child
+ * ends without having executed anything.
  */
 #ifndef MW_CAPTURE_LAUNCH_H
 #define MW_CAPTURE_LAUNCH_H

@@ -1,5 +1,6 @@
 #include "capture/perf.h"
 
+#include "capture/clock.h"
 #include "util/array.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct mw_perf {
     size_t page_size;
     struct mw_task_event *events;
     size_t event_count, event_room;
+    size_t given; /* of these, by the last call of mw_perf_take */
     uint64_t lost;
 };
 
@@ -258,18 +260,26 @@ static int compare_times(const void *a, const void *b)
 size_t mw_perf_take(struct mw_perf *perf, const struct mw_task_event **ret_events)
 {
     struct epoll_event ready[16];
+    int64_t begin_ns;
 
     /* Takes the edges before the events: an event that comes in between makes a new one. */
     while (epoll_wait(perf->epoll_fd, ready, MW_COUNT(ready), 0) == MW_COUNT(ready))
         ;
-    perf->event_count = 0;
+    perf->event_count -= perf->given;
+    if (perf->event_count > 0)
+        memmove(perf->events, perf->events + perf->given, perf->event_count * sizeof *perf->events);
+    begin_ns = mw_now_ns();
     for (size_t i = 0; i < perf->ring_count; i++)
         drain_ring(perf, &perf->rings[i]);
     /* A process that moves to another CPU leaves its events in several rings. */
     if (perf->event_count > 1)
         qsort(perf->events, perf->event_count, sizeof *perf->events, compare_times);
+    /* What came while the rings were read may lack what came before it in another: it waits. */
+    for (perf->given = perf->event_count;
+         perf->given > 0 && perf->events[perf->given - 1].t_ns > begin_ns; perf->given--)
+        ;
     *ret_events = perf->events;
-    return perf->event_count;
+    return perf->given;
 }
 
 uint64_t mw_perf_lost(const struct mw_perf *perf)

@@ -17,9 +17,10 @@ struct mw_windows {
     struct mw_high_water mark;
     bool works; /* false: not asked for, or not permitted */
     bool open;  /* its mark's descriptors are; most processes end before their first window does */
-    uint64_t kib;    /* of the last row pushed; MW_UNKNOWN before the first */
-    int64_t row_ns;  /* when the last row's window ended */
-    int64_t same_ns; /* until when all windows since then had the same mark */
+    uint64_t kib;        /* of the last row pushed; MW_UNKNOWN before the first */
+    int64_t row_ns;      /* when the last row's window ended */
+    int64_t same_ns;     /* until when all windows since then had the same mark */
+    uint64_t unsaid_kib; /* the highest mark for which the queue had no room */
 };
 
 struct mw_live_process {

@@ -3,9 +3,8 @@
  * without locks. Pushing never waits, never allocates, and enters the kernel only to wake the
  * consumer once the queue is half full.
  *
- * Times are CLOCK_MONOTONIC in nanoseconds. A process is named by its slot, which is used again
- * some time after the process has ended: records are in order, so the consumer cannot confuse the
- * two.
+ * Times are CLOCK_MONOTONIC in nanoseconds. A process is named by its slot, which another
+ * may have once it has ended: records are in order, so the consumer cannot confuse the two.
  */
 #ifndef MW_CAPTURE_QUEUE_H
 #define MW_CAPTURE_QUEUE_H

@@ -19,7 +19,7 @@
 
 /* Taking all high-water marks may cost one hundredth of the time until the next. */
 enum { WINDOW_COST_RATIO = 100 };
-static const int64_t shortest_auto_window_ns = 10000000;
+static const int64_t shortest_auto_window_ns = 10000000, longest_auto_window_ns = 100000000;
 
 struct mw_sampler {
     struct mw_sampler_options options;
@@ -210,13 +210,27 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
         push_process(sampler, process, &statm, now_ns);
 }
 
+/* Writes down the windows with the same mark that are not written yet, at the end of a recording.
+ */
+static void flush_windows(struct mw_sampler *sampler, struct mw_live_process *process)
+{
+    struct mw_windows *windows = &process->windows;
+
+    if (windows->kib != MW_UNKNOWN && windows->same_ns > windows->row_ns &&
+        push_sample(sampler, process->slot, MW_METRIC_PEAK, windows->same_ns, windows->kib))
+        windows->row_ns = windows->same_ns;
+}
+
 /* Takes a process that has ended out of the tree. False when the queue had no room to say so. */
 static bool end_process(struct mw_sampler *sampler, struct mw_live_process *process, int64_t t_ns)
 {
     struct mw_record record = {
         .kind = MW_RECORD_END, .t_ns = t_ns, .slot = process->slot, .end = {-1, -1}};
 
-    if (!announce(sampler, process) || !push(sampler, &record))
+    if (!announce(sampler, process))
+        return false;
+    flush_windows(sampler, process);
+    if (!push(sampler, &record))
         return false;
     mw_tracker_ended(sampler->tracker, process->pid);
     mw_process_close(process);
@@ -237,7 +251,9 @@ static void follow_tree(struct mw_sampler *sampler, int64_t now_ns)
         int64_t t_ns =
             event.t_ns > sampler->schedule.start_ns ? event.t_ns : sampler->schedule.start_ns;
 
-        if (event.kind == MW_TRACKER_START && !process)
+        if (event.kind == MW_TRACKER_START && process && !end_process(sampler, process, t_ns))
+            continue; /* the pid of one whose end was not seen; there was no room to tell */
+        if (event.kind == MW_TRACKER_START)
             add_process(sampler, event.pid, event.ppid, t_ns, now_ns);
         else if (event.kind == MW_TRACKER_IMAGE && process)
             update_image(sampler, process, event.name, t_ns);
@@ -258,32 +274,26 @@ static void push_window(struct mw_sampler *sampler, struct mw_live_process *proc
 {
     struct mw_windows *windows = &process->windows;
 
-    if (kib == windows->kib) {
+    /* A mark that found no room before is not to be had again: it goes into the next row. */
+    if (kib < windows->unsaid_kib)
+        kib = windows->unsaid_kib;
+    if (kib == windows->kib && windows->unsaid_kib == 0) {
         windows->same_ns = t_ns;
         return;
     }
-    if (windows->same_ns > windows->row_ns &&
-        push_sample(sampler, process->slot, MW_METRIC_PEAK, windows->same_ns, windows->kib))
-        windows->row_ns = windows->same_ns;
+    flush_windows(sampler, process);
     if (push_sample(sampler, process->slot, MW_METRIC_PEAK, t_ns, kib)) {
         windows->kib = kib;
         windows->row_ns = windows->same_ns = t_ns;
+        windows->unsaid_kib = 0;
+    } else {
+        windows->unsaid_kib = kib;
     }
-}
-
-/* Writes down the windows with the same mark that are not written yet, at the end of a recording.
- */
-static void flush_windows(struct mw_sampler *sampler, struct mw_live_process *process)
-{
-    struct mw_windows *windows = &process->windows;
-
-    if (windows->kib != MW_UNKNOWN && windows->same_ns > windows->row_ns)
-        push_sample(sampler, process->slot, MW_METRIC_PEAK, windows->same_ns, windows->kib);
 }
 
 static void close_window(struct mw_sampler *sampler, struct mw_live_process *process)
 {
-    int64_t before_ns = mw_now_ns(), after_ns;
+    int64_t blind_ns;
     uint64_t kib;
     int code;
 
@@ -292,14 +302,13 @@ static void close_window(struct mw_sampler *sampler, struct mw_live_process *pro
     if (!process->windows.open)
         process->windows.mark = mw_high_water_open(process->pid);
     process->windows.open = true;
-    code = mw_high_water_take(&process->windows.mark, &kib);
+    code = mw_high_water_take(&process->windows.mark, &kib, &blind_ns);
     if (code == -EACCES || code == -EPERM)
         process->windows.works = false;
     if (code < 0)
         return;
-    after_ns = mw_now_ns();
-    STORE(sampler->blind_ns, LOAD(sampler->blind_ns) + after_ns - before_ns);
-    push_window(sampler, process, kib, after_ns);
+    STORE(sampler->blind_ns, LOAD(sampler->blind_ns) + blind_ns);
+    push_window(sampler, process, kib, mw_now_ns());
 }
 
 static void close_windows(struct mw_sampler *sampler, int64_t now_ns)
@@ -314,6 +323,8 @@ static void close_windows(struct mw_sampler *sampler, int64_t now_ns)
         window_ns = sampler->options.interval_ns;
         if (window_ns < shortest_auto_window_ns)
             window_ns = shortest_auto_window_ns;
+        if (window_ns > longest_auto_window_ns)
+            window_ns = longest_auto_window_ns;
         if (window_ns < cost_ns)
             window_ns = cost_ns;
     }

@@ -20,8 +20,8 @@
 
 struct mw_sampler;
 
-/* Peak windows that are as long as the interval, at least 10 ms, and never cost more than 1 % of a
- * core. */
+/* Peak windows that are as long as the interval, but 10 to 100 ms, and longer where they would cost
+ * more than 1 % of a core. */
 #define MW_WINDOW_AUTO (-1)
 #define MW_WINDOW_OFF 0
 

@@ -46,12 +46,17 @@ struct known *mw_tracker_find(struct mw_tracker *tracker, pid_t pid)
     return NULL;
 }
 
+void mw_tracker_new_image(struct known *known, int64_t t_ns)
+{
+    known->since_ns = t_ns;
+    known->image_due_ns = t_ns + first_image_pause_ns;
+}
+
 static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
 {
     struct known known = {
         .pid = pid,
-        .since_ns = t_ns,
-        .image_due_ns = t_ns + first_image_pause_ns,
+        .threads = 1,
         .children_fd = -1,
         .task_fd = -1,
     };
@@ -60,6 +65,7 @@ static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
     if (!mw_array_reserve(&tracker->known, tracker->known_count, &tracker->known_room,
                           sizeof *tracker->known))
         return false;
+    mw_tracker_new_image(&known, t_ns);
     if (tracker->method->polls) {
         char children[48];
 

@@ -1,11 +1,12 @@
 /*
  * Which processes belong to the tree: a stream of events, whatever method finds them.
  *
- *   perf      the kernel's task events (perf.h): every process, with the times of its start, its
- * execs and its end. Needs perf_event_paranoid ≤ 2 or CAP_PERFMON. children  reads
- * /proc/PID/task/TID/children of every known process, as often as that stays below one hundredth of
- * a core. A child that lives between two looks is not seen. scan      reads the whole of /proc
- * through libproc2, where the kernel has no children files. none      looks for no children.
+ * - perf: the kernel's task events (perf.h). Every process, with the times of its start, its execs
+ * and its end. Needs perf_event_paranoid 2 or lower, or CAP_PERFMON.
+ * - children: reads /proc/PID/task/TID/children of every known process, as often as that stays
+ * below one hundredth of a core. A child that lives between two looks is not seen.
+ * - scan: reads the whole of /proc through libproc2, where the kernel has no children files.
+ * - none: looks for no children.
  *
  * A new method is a new row in the table in tracker.c.
  */

@@ -15,7 +15,7 @@ struct pids_info;
 struct known {
     pid_t pid;
     bool ended;           /* to be forgotten as soon as it has been reaped */
-    bool leader_ended;    /* perf: its first thread has exited, others live on */
+    int threads;          /* perf: that have not exited */
     uint64_t start_ticks; /* tells it from a later process with the same pid; 0: not known */
     int64_t since_ns;
     int64_t image_due_ns; /* when to ask again what it runs: after 5 ms, 10, 20 … up to 5 s */
@@ -53,6 +53,9 @@ void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t
 
 /* Forgets a process. Another one stands in its place now. */
 void mw_tracker_drop(struct mw_tracker *tracker, struct known *known);
+
+/* A process runs a new program since t_ns: it may change again soon. */
+void mw_tracker_new_image(struct known *known, int64_t t_ns);
 
 void mw_tracker_push(struct mw_tracker *tracker, const struct mw_tracker_event *event);
 

@@ -2,36 +2,33 @@
 #include "capture/perf.h"
 #include "capture/tracker_method.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static int open_perf(struct mw_tracker *tracker, pid_t root, struct mw_error *error)
 {
     return mw_perf_open(&tracker->perf, root, error);
 }
 
-/* Whether a process whose first thread has exited lives on in others. */
-static bool has_other_threads(pid_t pid)
+/* Each thread reports its start and its exit; the process has ended with the last. */
+static void follow_fork(struct mw_tracker *tracker, const struct mw_task_event *event)
 {
-    struct stat status;
-    char path[32];
+    struct known *known = mw_tracker_find(tracker, event->pid);
 
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    /* A link for each thread, the dead leader among them, and two of the folder's own. */
-    return stat(path, &status) == 0 && status.st_nlink > 3;
+    if (event->tid != event->pid) {
+        if (known)
+            known->threads++;
+        return;
+    }
+    if (known) /* its end was lost, and its pid has gone to another */
+        mw_tracker_drop(tracker, known);
+    mw_tracker_add(tracker, event->pid, event->ppid, event->t_ns);
 }
 
-/* Each thread reports its own exit; the process has ended with the last. */
 static void follow_exit(struct mw_tracker *tracker, const struct mw_task_event *event)
 {
     struct known *known = mw_tracker_find(tracker, event->pid);
 
-    if (!known)
-        return;
-    if (event->tid == event->pid)
-        known->leader_ended = true;
-    if (!known->leader_ended || has_other_threads(event->pid))
+    if (!known || --known->threads > 0)
         return;
     /* The sampler may have seen it already: then there is nothing more to say. */
     if (!known->ended)
@@ -43,13 +40,16 @@ static void follow_exit(struct mw_tracker *tracker, const struct mw_task_event *
 
 static void follow_exec(struct mw_tracker *tracker, const struct mw_task_event *event)
 {
+    struct known *known = mw_tracker_find(tracker, event->pid);
     struct mw_tracker_event image = {
         .kind = MW_TRACKER_IMAGE, .pid = event->pid, .t_ns = event->t_ns};
 
-    if (!mw_tracker_find(tracker, event->pid))
+    if (!known)
         return;
     memcpy(image.name, event->name, sizeof image.name);
     mw_tracker_push(tracker, &image);
+    /* Its arguments may not be there yet: it is asked again soon, like one that has just begun. */
+    mw_tracker_new_image(known, event->t_ns);
 }
 
 static void take_events(struct mw_tracker *tracker, int64_t now_ns)
@@ -63,8 +63,7 @@ static void take_events(struct mw_tracker *tracker, int64_t now_ns)
 
         switch (event->kind) {
         case MW_TASK_FORK:
-            if (event->tid == event->pid)
-                mw_tracker_add(tracker, event->pid, event->ppid, event->t_ns);
+            follow_fork(tracker, event);
             break;
         case MW_TASK_EXEC:
             follow_exec(tracker, event);

@@ -110,7 +110,8 @@ CREATE TABLE series (
     process            INTEGER REFERENCES process, -- null: the sum over the tree
     metric             TEXT    NOT NULL, -- 'rss', 'shared' (file and shmem pages of rss), 'pss';
                                          -- 'peak': the kernel's high-water mark of the time since
-                                         -- the row before (since the process's start for the first)
+                                         -- the row before (since the process's start for the first;
+                                         -- up to now, for the last of one that is being recorded)
     since_us           INTEGER NOT NULL  -- what dt_us counts from
 ) STRICT;
 CREATE INDEX series_by_run ON series (run, process, metric, since_us);

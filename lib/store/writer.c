@@ -101,8 +101,11 @@ struct mw_writer {
     int lock_fd;
     bool created; /* by this writer, and nothing recorded yet */
     bool in_transaction;
-    int64_t run;           /* row id; 0: none */
-    int64_t root;          /* row id of the run's first process; 0: none yet */
+    int64_t run;          /* row id; 0: none */
+    size_t process_count; /* of the run, ever */
+    int64_t duration_us;  /* that was last set */
+    bool knows_execs; /* every exec was told: an image more is an exec, and no image more is none */
+    int64_t root;     /* row id of the run's first process; 0: none yet */
     struct high root_peak; /* of the first process, also after its slot has gone to another */
     int64_t rss_bound_kib, peak_bound_kib;
     struct high run_peak;
@@ -344,6 +347,8 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
         return code;
     writer->run = sqlite3_last_insert_rowid(writer->db);
     writer->root = 0;
+    writer->process_count = 0;
+    writer->knows_execs = strcmp(run->tracking, "perf") == 0;
     writer->rss_bound_kib = run->rss_bound_bytes / 1024;
     writer->peak_bound_kib = run->peak_bound_bytes / 1024;
     writer->run_peak = writer->root_peak = (struct high){0};
@@ -396,6 +401,7 @@ int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, in
     entity = entity_at(writer, slot);
     *entity = (struct entity){
         .process = sqlite3_last_insert_rowid(writer->db), .live = true, .window_us = start_us};
+    writer->process_count++;
     if (writer->root == 0)
         writer->root = entity->process;
     return 0;
@@ -460,7 +466,8 @@ static void follow_peak(struct mw_writer *writer, struct entity *entity, enum mw
         entity->window_us = t_us;
     if (entity->process != 0 && entity->process == writer->root)
         writer->root_peak = entity->peak;
-    if (counts_for_run(writer, entity))
+    /* What one process had at a moment, the tree had at least: no sweep need have seen it. */
+    if (kernel || counts_for_run(writer, entity))
         raise_high(&writer->run_peak, kib, bound_kib, from_us, t_us, kernel);
 }
 
@@ -569,6 +576,7 @@ int mw_writer_set_progress(struct mw_writer *writer, int64_t duration_us,
 
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    writer->duration_us = duration_us;
     BIND(writer, SET_PROGRESS, writer->run, duration_us, (int64_t)ticks->due, (int64_t)ticks->taken,
          (int64_t)ticks->missed, ticks->longest_gap_us);
     bind_optional(statement, 7, ticks->lateness_p50_us);
@@ -604,6 +612,12 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
     return 0;
 }
 
+/* Whether the tree never was more than its first process. */
+static bool root_was_alone(const struct mw_writer *writer)
+{
+    return writer->process_count == 1 && writer->tree.series[MW_METRIC_RSS].id == 0;
+}
+
 /*
  * The end of the first process: the mark that wait4 told covers what was used since its last
  * window. Where it was alone it was the tree.
@@ -611,7 +625,7 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
 static int end_root(struct mw_writer *writer, int exit_status, int exit_signal, int64_t max_rss_kib,
                     struct mw_error *error)
 {
-    bool alone = writer->tree.series[MW_METRIC_RSS].id == 0;
+    bool alone = root_was_alone(writer);
     int code;
 
     if (max_rss_kib >= 0 && writer->root_peak.known) {
@@ -632,20 +646,19 @@ static int end_root(struct mw_writer *writer, int exit_status, int exit_signal, 
 }
 
 /*
- * A recording that ends before its processes has just closed their last windows. Only a process
- * that ran one program throughout had no window cut off by an exec.
+ * A recording that ends before its processes has just closed their last windows, at duration_us or
+ * later, where it could. Only a process that ran one program throughout had no window cut off by an
+ * exec.
  */
 static void close_highs(struct mw_writer *writer)
 {
-    bool alone = writer->tree.series[MW_METRIC_RSS].id == 0;
-
-    for (size_t i = 0; i < writer->entity_count; i++) {
+    for (size_t i = 0; i < writer->entity_count && writer->knows_execs; i++) {
         struct entity *entity = &writer->entities[i];
 
-        if (!entity->live || entity->images > 1 || entity->series[MW_METRIC_PEAK].id == 0)
+        if (!entity->live || entity->images > 1 || entity->window_us < writer->duration_us)
             continue;
         entity->peak.closed = entity->peak.dirty = true;
-        if (alone && entity->process == writer->root)
+        if (entity->process == writer->root && root_was_alone(writer))
             writer->run_peak.closed = writer->run_peak.dirty = true;
     }
 }

@@ -142,8 +142,8 @@ int mw_parse_window(const char *text, int64_t *ret_from_ns, int64_t *ret_to_ns,
     int code;
 
     if (!comma)
-        return mw_error_set(error, -EINVAL, "'%s' is no window: write FROM,TO, say 2,5.5 or 1m,",
-                            text);
+        return mw_error_set(error, -EINVAL,
+                            "'%s' is no window: write FROM,TO, as 2,5.5 or '1m,' or ',90s'", text);
     first_length = (size_t)(comma - text);
     if (first_length >= sizeof first)
         return mw_error_set(error, -EINVAL, "'%s' is no window", text);

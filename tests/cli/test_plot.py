@@ -214,7 +214,7 @@ def test_several_recordings_overlay_from_their_starts(folder):
     make_recording(folder / "b.db", [(0, 1024), (20_000, 5 << 10)], command=("new",),
                    started_ns=1_800_000_000 * 10**9)
     text = picture_text(folder, "a.db", "b.db")
-    for word in ("a.db", "b.db", "old", "new", "3 MiB at 10 ms", "5 MiB at 20 ms"):
+    for word in ("1: old (a)", "2: new (b)", "3 MiB at 10 ms", "5 MiB at 20 ms"):
         assert word in text, word
     assert picture_text(folder, "0", "-1") == text
     assert "5 MiB" not in picture_text(folder, "-2")
