@@ -1,5 +1,4 @@
 #include "capture/launch.h"
-#include "capture/sampler.h"
 #include "cmd/command.h"
 #include "cmd/recording.h"
 #include "cmd/summary.h"

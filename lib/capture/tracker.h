@@ -74,7 +74,7 @@ bool mw_tracker_next(struct mw_tracker *tracker, struct mw_tracker_event *ret_ev
  */
 void mw_tracker_ended(struct mw_tracker *tracker, pid_t pid);
 
-/* Forgets a process of a START event that could not be handled: the next look finds it again. */
+/* Forgets a process of a START event that could not be handled. Whoever polls finds it again. */
 void mw_tracker_forget(struct mw_tracker *tracker, pid_t pid);
 
 /* How many events the kernel could not deliver. */

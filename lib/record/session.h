@@ -12,7 +12,7 @@
 #ifndef MW_RECORD_SESSION_H
 #define MW_RECORD_SESSION_H
 
-#include "capture/tracker.h"
+#include "capture/sampler.h"
 #include "store/recording.h"
 #include "util/error.h"
 

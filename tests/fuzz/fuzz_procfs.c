@@ -1,0 +1,81 @@
+/* The parsers of /proc: the first byte chooses one, the others are the file. */
+#include "capture/procfs.h"
+#include "fuzz.h"
+
+#include <errno.h>
+
+static void check_statm(const char *text, size_t length)
+{
+    struct mw_statm statm = {7, 8, 9};
+    int code = mw_procfs_parse_statm(text, length, &statm);
+
+    FUZZ_CHECK(code == 0 || code == -EBADMSG);
+    FUZZ_CHECK(code == 0 ||
+               (statm.size_pages == 7 && statm.resident_pages == 8 && statm.shared_pages == 9));
+    FUZZ_CHECK(code != 0 || (length >= 6 && text[0] >= '0' && text[0] <= '9'));
+}
+
+static void check_stat(const char *text, size_t length)
+{
+    struct mw_stat stat, before;
+    int code;
+
+    memset(&before, 0x5A, sizeof before);
+    stat = before;
+    code = mw_procfs_parse_stat(text, length, &stat);
+    FUZZ_CHECK(code == 0 || code == -EBADMSG);
+    FUZZ_CHECK(code == 0 || memcmp(&stat, &before, sizeof stat) == 0);
+    if (code == 0) {
+        FUZZ_CHECK(stat.pid >= 0 && stat.ppid >= 0);
+        FUZZ_CHECK(memchr(stat.name, '\0', sizeof stat.name));
+        FUZZ_CHECK(memmem(text, length, stat.name, strlen(stat.name)));
+    }
+}
+
+static void check_children(const char *text, size_t length)
+{
+    size_t offset = 0;
+
+    for (;;) {
+        size_t before = offset;
+        pid_t pid = -7;
+        int code = mw_procfs_next_pid(text, length, &offset, &pid);
+
+        FUZZ_CHECK(code == 1 || code == 0 || code == -EBADMSG);
+        FUZZ_CHECK(offset <= length);
+        if (code != 1) {
+            FUZZ_CHECK(pid == -7 && offset == before);
+            FUZZ_CHECK(code != 0 || offset == length);
+            return;
+        }
+        FUZZ_CHECK(pid >= 0 && offset > before);
+    }
+}
+
+static void check_pss(const char *text, size_t length)
+{
+    uint64_t kib = 7;
+    int code = mw_procfs_parse_pss(text, length, &kib);
+
+    FUZZ_CHECK(code == 0 || (code == -EBADMSG && kib == 7));
+    FUZZ_CHECK(code != 0 || memmem(text, length, "\nPss:", 5));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static void (*const checks[])(const char *, size_t) = {check_statm, check_stat, check_children,
+                                                           check_pss};
+    size_t length = size ? size - 1 : 0;
+    char *text;
+
+    if (size == 0)
+        return 0;
+    /* A copy of its own length, without a terminator: nothing may be read behind it. */
+    text = malloc(length ? length : 1);
+    if (!text)
+        abort();
+    memcpy(text, data + 1, length);
+    checks[data[0] % 4](text, length);
+    free(text);
+    return 0;
+}
