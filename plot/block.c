@@ -154,7 +154,7 @@ static void pen_lift(struct pen *pen, int64_t until)
         return;
     if (!pen->line->straight)
         pen_put_held(pen, until);
-    if (pen->rows == pen->rows_before + 1)
+    if (pen->line->dot_s > 0 && pen->rows == pen->rows_before + 1)
         pen_put_held(pen, pen->written_t + llround(pen->line->dot_s * pen->scale.t) + 1);
     pen->down = false;
     pen->rows_before = pen->rows;

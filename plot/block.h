@@ -22,7 +22,7 @@ struct mw_block_line {
     bool straight; /* from point to point; else a value holds until the next point */
     bool strokes;  /* the range from low to high as a vertical stroke of the line itself */
     bool band;     /* the range as columns 3 and 4 */
-    double dot_s;  /* how far a point that stands alone is drawn */
+    double dot_s;  /* how far a point that stands alone is drawn; 0: it is a dot by itself */
 };
 
 /* "$name << END" and its end. A block's rows begin with a digit, a minus or a dot. */

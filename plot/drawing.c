@@ -117,6 +117,15 @@ static void write_ground_entries(struct sheet *sheet)
     }
 }
 
+/* Readings that are far apart are dots: nothing is known between them. */
+static bool is_dots(const struct sheet *sheet, const struct mw_plot_curve *curve)
+{
+    enum { MOST_DOTS = 100 };
+
+    return curve->kind == MW_CURVE_PSS && curve->point_count <= MOST_DOTS &&
+           !sheet->look->characters;
+}
+
 static void write_curve_blocks(const struct sheet *sheet)
 {
     const struct mw_plot *plot = sheet->plot;
@@ -127,7 +136,7 @@ static void write_curve_blocks(const struct sheet *sheet)
             .straight = strokes[curve->kind].straight,
             .strokes = sheet->look->characters,
             .band = mw_sheet_has_band(sheet, curve),
-            .dot_s = (plot->to_s - plot->from_s) / 300,
+            .dot_s = is_dots(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,
         };
 
         mw_block_begin(&sheet->block, "curve", i + 1);
@@ -163,16 +172,6 @@ static void write_band_clauses(struct sheet *sheet)
     }
 }
 
-/* Readings that are far apart are dots: nothing is known between them. */
-static const char *curve_style(const struct sheet *sheet, const struct mw_plot_curve *curve)
-{
-    enum { MOST_DOTS = 100 };
-
-    if (curve->kind == MW_CURVE_PSS && curve->point_count <= MOST_DOTS && !sheet->look->characters)
-        return "points pointtype 7 pointsize 0.7";
-    return "lines";
-}
-
 static void write_curve_clauses(struct sheet *sheet)
 {
     const struct mw_plot *plot = sheet->plot;
@@ -182,7 +181,8 @@ static void write_curve_clauses(struct sheet *sheet)
         const struct mw_plot_curve *curve = &plot->curves[i];
 
         mw_sheet_begin_clause(sheet);
-        fprintf(sheet->out, "$curve%zu using 1:2 with %s", i + 1, curve_style(sheet, curve));
+        fprintf(sheet->out, "$curve%zu using 1:2 with %s", i + 1,
+                is_dots(sheet, curve) ? "points pointtype 7 pointsize 0.7" : "lines");
         write_stroke(sheet, &strokes[curve->kind], place);
         write_entry(sheet, entries++ < sheet->legend.curves, curve_word(i));
         place += takes_palette(curve);

@@ -6,6 +6,7 @@
 #include "util/array.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 /* Taking all high-water marks may cost one hundredth of the time until the next. */
 enum { WINDOW_COST_RATIO = 100 };
+static const int64_t held_window_pause_ns = 1000000;
 static const int64_t shortest_auto_window_ns = 10000000, longest_auto_window_ns = 100000000;
 
 struct mw_sampler {
@@ -35,8 +37,9 @@ struct mw_sampler {
     uint64_t tree_resident_pages, tree_shared_pages; /* last pushed; MW_UNKNOWN before that */
     int64_t page_kib;
     int64_t last_sweep_ns;
-    int64_t window_due_ns; /* INT64_MAX: no windows */
-    int64_t lost_from_ns;  /* since when the record has a hole; 0: it has none */
+    int64_t window_due_ns;       /* INT64_MAX: no windows */
+    pthread_mutex_t window_lock; /* held while marks are taken, or must not be */
+    int64_t lost_from_ns;        /* since when the record has a hole; 0: it has none */
     uint64_t lost_ticks;
     _Atomic uint64_t dropped, lost_events;
     _Atomic int64_t blind_ns;
@@ -316,8 +319,13 @@ static void close_windows(struct mw_sampler *sampler, int64_t now_ns)
     int64_t window_ns = sampler->options.window_ns, cost_ns;
     int64_t before_ns = mw_thread_cpu_ns();
 
+    if (pthread_mutex_trylock(&sampler->window_lock) != 0) {
+        sampler->window_due_ns = now_ns + held_window_pause_ns;
+        return;
+    }
     for (size_t i = 0; i < sampler->process_count; i++)
         close_window(sampler, &sampler->processes[i]);
+    pthread_mutex_unlock(&sampler->window_lock);
     if (window_ns == MW_WINDOW_AUTO) {
         cost_ns = (mw_thread_cpu_ns() - before_ns) * WINDOW_COST_RATIO;
         window_ns = sampler->options.interval_ns;
@@ -429,6 +437,7 @@ int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_opti
 
     if (!sampler)
         return mw_error_errno(error, ENOMEM, "cannot sample");
+    pthread_mutex_init(&sampler->window_lock, NULL);
     sampler->options = *options;
     sampler->queue = queue;
     sampler->tree_resident_pages = sampler->tree_shared_pages = MW_UNKNOWN;
@@ -460,6 +469,7 @@ void mw_sampler_free(struct mw_sampler *sampler)
     if (sampler->epoll_fd >= 0)
         close(sampler->epoll_fd);
     mw_tracker_free(sampler->tracker);
+    pthread_mutex_destroy(&sampler->window_lock);
     free(sampler->processes);
     free(sampler->free_slots);
     free(sampler);
@@ -528,6 +538,16 @@ void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns)
 {
     atomic_store(&sampler->end_ns, end_ns);
     eventfd_write(sampler->stop_fd, 1);
+}
+
+void mw_sampler_hold_windows(struct mw_sampler *sampler)
+{
+    pthread_mutex_lock(&sampler->window_lock);
+}
+
+void mw_sampler_release_windows(struct mw_sampler *sampler)
+{
+    pthread_mutex_unlock(&sampler->window_lock);
 }
 
 void mw_sampler_figures(struct mw_sampler *sampler, struct mw_sampler_figures *ret_figures)

@@ -61,6 +61,15 @@ void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns);
 /* Ends the run as of end_ns: ticks due by then which were not taken count as missed. */
 void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns);
 
+/*
+ * From another thread, around a reading that holds the memory lock of a target for long
+ * (smaps_rollup): resetting a high-water mark needs that lock too, so the sampler would wait for it
+ * and miss ticks. While it is held, windows go on, and are closed a little later. Every hold has
+ * its release.
+ */
+void mw_sampler_hold_windows(struct mw_sampler *sampler);
+void mw_sampler_release_windows(struct mw_sampler *sampler);
+
 struct mw_sampler_figures {
     struct mw_schedule_figures ticks;
     uint64_t dropped_records;

@@ -188,8 +188,12 @@ static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *e
 static int store_pss(struct mw_session *session, struct mw_error *error)
 {
     int64_t kib, t_ns;
+    bool complete;
 
-    if (!mw_pss_read(session->pss, &kib, &t_ns))
+    mw_sampler_hold_windows(session->sampler);
+    complete = mw_pss_read(session->pss, &kib, &t_ns);
+    mw_sampler_release_windows(session->sampler);
+    if (!complete)
         return 0;
     return mw_writer_add_sample(session->writer, MW_SLOT_TREE, MW_METRIC_PSS, to_us(session, t_ns),
                                 kib, error);
