@@ -31,7 +31,7 @@ step() {
 
 # What a step left out is shown with its reason, never passed over.
 skips() {
-    grep -E '^SKIPPED|# SKIP|^skipped:' "$1" | sed 's/^/\n        /'
+    grep -E '^SKIPPED|# SKIP' "$1" | sed 's/.*# SKIP:/SKIPPED/' | sort | uniq -c | sed 's/^/\n        /'
 }
 
 # configure NAME OPTIONS…: a build folder of its own for each way to build.
@@ -46,8 +46,16 @@ pytest_cli() {
     MEMWATCH=$PWD/$1/cmd/memwatch /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/cli
 }
 
+# unit_tests NAME OPTIONS…: runs them, and repeats what they skipped.
+unit_tests() {
+    folder=build-tests/$1
+    shift
+    meson test -C "$folder" --no-rebuild --print-errorlogs "$@" || return
+    grep '# SKIP' "$folder/meson-logs/testlog.txt" || :
+}
+
 units() {
-    configure gcc && meson test -C build-tests/gcc --no-rebuild --print-errorlogs
+    configure gcc && unit_tests gcc
 }
 
 cli() {
@@ -55,18 +63,18 @@ cli() {
 }
 
 clang_build() {
-    CC=clang configure clang && meson test -C build-tests/clang --no-rebuild --print-errorlogs
+    CC=clang configure clang && unit_tests clang
 }
 
 sanitizers() {
     configure sanitized -Db_sanitize=address,undefined -Db_lundef=false &&
-        meson test -C build-tests/sanitized --no-rebuild --print-errorlogs -t 4 &&
+        unit_tests sanitized -t 4 &&
         pytest_cli build-tests/sanitized
 }
 
 threads() {
     configure threads -Db_sanitize=thread -Db_lundef=false -Db_pie=false &&
-        meson test -C build-tests/threads --no-rebuild --print-errorlogs -t 4 &&
+        unit_tests threads -t 4 &&
         sh tests/threads.sh build-tests/threads/cmd/memwatch
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns, bool high_water)
+struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns)
 {
     int fd = mw_procfs_open_kept(pid, "statm", O_RDONLY);
 
@@ -21,11 +21,6 @@ struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns, 
         .thread = pid,
         .resident_pages = MW_UNKNOWN,
         .shared_pages = MW_UNKNOWN,
-        .windows = {.mark = {.pid = pid, .status_fd = -1, .clear_fd = -1},
-                    .works = high_water,
-                    .kib = MW_UNKNOWN,
-                    .row_ns = start_ns,
-                    .same_ns = start_ns},
     };
 }
 
@@ -34,7 +29,6 @@ void mw_process_close(struct mw_live_process *process)
     if (process->statm_fd >= 0)
         close(process->statm_fd);
     process->statm_fd = -1;
-    mw_high_water_close(&process->windows.mark);
 }
 
 static int open_thread(pid_t pid, pid_t thread)

@@ -4,24 +4,12 @@
 #ifndef MW_CAPTURE_PROCESS_H
 #define MW_CAPTURE_PROCESS_H
 
-#include "capture/highwater.h"
 #include "capture/procfs.h"
 
 #include <stdbool.h>
 
 /* No process has as many pages or KiB. */
 #define MW_UNKNOWN UINT64_MAX
-
-/* What is known of the high-water marks of a process, window by window. */
-struct mw_windows {
-    struct mw_high_water mark;
-    bool works; /* false: not asked for, or not permitted */
-    bool open;  /* its mark's descriptors are; most processes end before their first window does */
-    uint64_t kib;        /* of the last row pushed; MW_UNKNOWN before the first */
-    int64_t row_ns;      /* when the last row's window ended */
-    int64_t same_ns;     /* until when all windows since then had the same mark */
-    uint64_t unsaid_kib; /* the highest mark for which the queue had no room */
-};
 
 struct mw_live_process {
     pid_t pid, ppid;
@@ -33,11 +21,10 @@ struct mw_live_process {
     uint64_t resident_pages, shared_pages; /* last pushed; MW_UNKNOWN before that */
     uint64_t image_hash;                   /* of what it was last seen to run; 0: not known */
     char name[16];                         /* of that; a child runs its parent's program at first */
-    struct mw_windows windows;
 };
 
-/* Opens what there is to read. high_water: its mark shall be taken too. */
-struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns, bool high_water);
+/* Opens what there is to read. */
+struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns);
 
 void mw_process_close(struct mw_live_process *process);
 

@@ -6,7 +6,6 @@
 #include "util/array.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,11 +16,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-/* Taking all high-water marks may cost one hundredth of the time until the next. */
-enum { WINDOW_COST_RATIO = 100 };
-static const int64_t held_window_pause_ns = 1000000;
-static const int64_t shortest_auto_window_ns = 10000000, longest_auto_window_ns = 100000000;
 
 struct mw_sampler {
     struct mw_sampler_options options;
@@ -37,12 +31,9 @@ struct mw_sampler {
     uint64_t tree_resident_pages, tree_shared_pages; /* last pushed; MW_UNKNOWN before that */
     int64_t page_kib;
     int64_t last_sweep_ns;
-    int64_t window_due_ns;       /* INT64_MAX: no windows */
-    pthread_mutex_t window_lock; /* held while marks are taken, or must not be */
-    int64_t lost_from_ns;        /* since when the record has a hole; 0: it has none */
+    int64_t lost_from_ns; /* since when the record has a hole; 0: it has none */
     uint64_t lost_ticks;
     _Atomic uint64_t dropped, lost_events;
-    _Atomic int64_t blind_ns;
     _Atomic int64_t end_ns; /* 0: go on */
     int stop_fd;
     int epoll_fd; /* of stop_fd and the tracker's */
@@ -181,12 +172,6 @@ static struct mw_live_process *find_process(struct mw_sampler *sampler, pid_t pi
     return NULL;
 }
 
-static bool takes_windows(const struct mw_sampler *sampler)
-{
-    return sampler->options.window_ns != MW_WINDOW_OFF &&
-           (sampler->options.each || !sampler->options.sum);
-}
-
 /* A process of the tree. It is sampled at once: it may not live until the next tick. */
 static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64_t start_ns,
                         int64_t now_ns)
@@ -205,23 +190,12 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
     }
     parent = find_process(sampler, ppid);
     process = &sampler->processes[sampler->process_count++];
-    *process = mw_process_open(pid, ppid, start_ns, takes_windows(sampler));
+    *process = mw_process_open(pid, ppid, start_ns);
     process->slot = sampler->free_slot_count ? sampler->free_slots[--sampler->free_slot_count]
                                              : sampler->slot_count++;
     update_image(sampler, process, parent ? parent->name : "", start_ns);
     if (mw_process_read(process, &statm) == 0)
         push_process(sampler, process, &statm, now_ns);
-}
-
-/* Writes down the windows with the same mark that are not written yet, at the end of a recording.
- */
-static void flush_windows(struct mw_sampler *sampler, struct mw_live_process *process)
-{
-    struct mw_windows *windows = &process->windows;
-
-    if (windows->kib != MW_UNKNOWN && windows->same_ns > windows->row_ns &&
-        push_sample(sampler, process->slot, MW_METRIC_PEAK, windows->same_ns, windows->kib))
-        windows->row_ns = windows->same_ns;
 }
 
 /* Takes a process that has ended out of the tree. False when the queue had no room to say so. */
@@ -230,10 +204,7 @@ static bool end_process(struct mw_sampler *sampler, struct mw_live_process *proc
     struct mw_record record = {
         .kind = MW_RECORD_END, .t_ns = t_ns, .slot = process->slot, .end = {-1, -1}};
 
-    if (!announce(sampler, process))
-        return false;
-    flush_windows(sampler, process);
-    if (!push(sampler, &record))
+    if (!announce(sampler, process) || !push(sampler, &record))
         return false;
     mw_tracker_ended(sampler->tracker, process->pid);
     mw_process_close(process);
@@ -263,80 +234,6 @@ static void follow_tree(struct mw_sampler *sampler, int64_t now_ns)
         else if (event.kind == MW_TRACKER_END && process)
             end_process(sampler, process, t_ns);
     }
-}
-
-/* --- peak windows ----------------------------------------------------------------------------- */
-
-/*
- * Stores the mark of the window that ended at t_ns. A row of the series says: this was the highest
- * in the time since the row before. Windows with the same mark become one row, written when the
- * mark changes.
- */
-static void push_window(struct mw_sampler *sampler, struct mw_live_process *process, uint64_t kib,
-                        int64_t t_ns)
-{
-    struct mw_windows *windows = &process->windows;
-
-    /* A mark that found no room before is not to be had again: it goes into the next row. */
-    if (kib < windows->unsaid_kib)
-        kib = windows->unsaid_kib;
-    if (kib == windows->kib && windows->unsaid_kib == 0) {
-        windows->same_ns = t_ns;
-        return;
-    }
-    flush_windows(sampler, process);
-    if (push_sample(sampler, process->slot, MW_METRIC_PEAK, t_ns, kib)) {
-        windows->kib = kib;
-        windows->row_ns = windows->same_ns = t_ns;
-        windows->unsaid_kib = 0;
-    } else {
-        windows->unsaid_kib = kib;
-    }
-}
-
-static void close_window(struct mw_sampler *sampler, struct mw_live_process *process)
-{
-    int64_t blind_ns;
-    uint64_t kib;
-    int code;
-
-    if (!process->windows.works || !announce(sampler, process))
-        return;
-    if (!process->windows.open)
-        process->windows.mark = mw_high_water_open(process->pid);
-    process->windows.open = true;
-    code = mw_high_water_take(&process->windows.mark, &kib, &blind_ns);
-    if (code == -EACCES || code == -EPERM)
-        process->windows.works = false;
-    if (code < 0)
-        return;
-    STORE(sampler->blind_ns, LOAD(sampler->blind_ns) + blind_ns);
-    push_window(sampler, process, kib, mw_now_ns());
-}
-
-static void close_windows(struct mw_sampler *sampler, int64_t now_ns)
-{
-    int64_t window_ns = sampler->options.window_ns, cost_ns;
-    int64_t before_ns = mw_thread_cpu_ns();
-
-    if (pthread_mutex_trylock(&sampler->window_lock) != 0) {
-        sampler->window_due_ns = now_ns + held_window_pause_ns;
-        return;
-    }
-    for (size_t i = 0; i < sampler->process_count; i++)
-        close_window(sampler, &sampler->processes[i]);
-    pthread_mutex_unlock(&sampler->window_lock);
-    if (window_ns == MW_WINDOW_AUTO) {
-        cost_ns = (mw_thread_cpu_ns() - before_ns) * WINDOW_COST_RATIO;
-        window_ns = sampler->options.interval_ns;
-        if (window_ns < shortest_auto_window_ns)
-            window_ns = shortest_auto_window_ns;
-        if (window_ns > longest_auto_window_ns)
-            window_ns = longest_auto_window_ns;
-        if (window_ns < cost_ns)
-            window_ns = cost_ns;
-    }
-    sampler->window_due_ns = now_ns + window_ns;
 }
 
 /* --- ticks ------------------------------------------------------------------------------------ */
@@ -401,8 +298,7 @@ static void tick(struct mw_sampler *sampler, int64_t now_ns)
     sampler->last_sweep_ns = now_ns;
 }
 
-/* At the end of the recording: who has ended, and how high the others have been since their last
- * window. */
+/* At the end of the recording: who has ended by then. */
 static void finish(struct mw_sampler *sampler, int64_t end_ns)
 {
     follow_tree(sampler, end_ns);
@@ -410,11 +306,8 @@ static void finish(struct mw_sampler *sampler, int64_t end_ns)
         struct mw_live_process *process = &sampler->processes[i];
         struct mw_statm statm;
 
-        if (mw_process_read(process, &statm) == -ESRCH && end_process(sampler, process, end_ns))
-            continue; /* another one stands in its place now */
-        close_window(sampler, process);
-        flush_windows(sampler, process);
-        i++;
+        if (mw_process_read(process, &statm) != -ESRCH || !end_process(sampler, process, end_ns))
+            i++; /* else another one stands in its place now */
     }
 }
 
@@ -437,12 +330,10 @@ int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_opti
 
     if (!sampler)
         return mw_error_errno(error, ENOMEM, "cannot sample");
-    pthread_mutex_init(&sampler->window_lock, NULL);
     sampler->options = *options;
     sampler->queue = queue;
     sampler->tree_resident_pages = sampler->tree_shared_pages = MW_UNKNOWN;
     sampler->page_kib = sysconf(_SC_PAGESIZE) / 1024;
-    sampler->window_due_ns = takes_windows(sampler) ? 0 : INT64_MAX;
     sampler->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sampler->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     code = mw_tracker_new(&sampler->tracker, options->root,
@@ -469,7 +360,6 @@ void mw_sampler_free(struct mw_sampler *sampler)
     if (sampler->epoll_fd >= 0)
         close(sampler->epoll_fd);
     mw_tracker_free(sampler->tracker);
-    pthread_mutex_destroy(&sampler->window_lock);
     free(sampler->processes);
     free(sampler->free_slots);
     free(sampler);
@@ -502,21 +392,15 @@ static bool wait_until(const struct mw_sampler *sampler, int64_t due_ns, int64_t
     return epoll_pwait2(sampler->epoll_fd, &event, 1, &pause, NULL) > 0;
 }
 
-/* Does what is due, and else waits for it. */
+/* Takes the tick that is due, and else waits for it. */
 static void step(struct mw_sampler *sampler)
 {
-    int64_t now_ns = mw_now_ns(), tick_ns = mw_schedule_due_ns(&sampler->schedule);
-    int64_t due_ns = tick_ns < sampler->window_due_ns ? tick_ns : sampler->window_due_ns;
+    int64_t now_ns = mw_now_ns(), due_ns = mw_schedule_due_ns(&sampler->schedule);
 
-    if (now_ns < due_ns) {
-        if (wait_until(sampler, due_ns, now_ns) && LOAD(sampler->end_ns) == 0)
-            follow_tree(sampler, mw_now_ns());
-        return;
-    }
-    if (now_ns >= tick_ns)
+    if (now_ns >= due_ns)
         tick(sampler, now_ns);
-    if (now_ns >= sampler->window_due_ns)
-        close_windows(sampler, now_ns);
+    else if (wait_until(sampler, due_ns, now_ns) && LOAD(sampler->end_ns) == 0)
+        follow_tree(sampler, mw_now_ns());
 }
 
 void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
@@ -526,8 +410,6 @@ void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
     mw_schedule_start(&sampler->schedule, start_ns, sampler->options.interval_ns);
     sampler->last_sweep_ns = start_ns;
     add_process(sampler, sampler->options.root, getpid(), start_ns, mw_now_ns());
-    if (takes_windows(sampler))
-        close_windows(sampler, mw_now_ns());
     while ((end_ns = atomic_load(&sampler->end_ns)) == 0)
         step(sampler);
     close_gap(sampler, end_ns, mw_schedule_end(&sampler->schedule, end_ns));
@@ -540,20 +422,9 @@ void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns)
     eventfd_write(sampler->stop_fd, 1);
 }
 
-void mw_sampler_hold_windows(struct mw_sampler *sampler)
-{
-    pthread_mutex_lock(&sampler->window_lock);
-}
-
-void mw_sampler_release_windows(struct mw_sampler *sampler)
-{
-    pthread_mutex_unlock(&sampler->window_lock);
-}
-
 void mw_sampler_figures(struct mw_sampler *sampler, struct mw_sampler_figures *ret_figures)
 {
     mw_schedule_figures(&sampler->schedule, &ret_figures->ticks);
     ret_figures->dropped_records = LOAD(sampler->dropped);
     ret_figures->lost_events = LOAD(sampler->lost_events);
-    ret_figures->blind_ns = LOAD(sampler->blind_ns);
 }

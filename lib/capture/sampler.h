@@ -20,15 +20,9 @@
 
 struct mw_sampler;
 
-/* Peak windows that are as long as the interval, but 10 to 100 ms, and longer where they would cost
- * more than 1 % of a core. */
-#define MW_WINDOW_AUTO (-1)
-#define MW_WINDOW_OFF 0
-
 struct mw_sampler_options {
     pid_t root;
     int64_t interval_ns;
-    int64_t window_ns;         /* between two resets of a high-water mark, or AUTO, or OFF */
     enum mw_tracking tracking; /* how children are found */
     bool each;                 /* push a series for every process */
     bool sum;           /* push the sum over the tree, from its second process on (or from the
@@ -61,20 +55,10 @@ void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns);
 /* Ends the run as of end_ns: ticks due by then which were not taken count as missed. */
 void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns);
 
-/*
- * From another thread, around a reading that holds the memory lock of a target for long
- * (smaps_rollup): resetting a high-water mark needs that lock too, so the sampler would wait for it
- * and miss ticks. While it is held, windows go on, and are closed a little later. Every hold has
- * its release.
- */
-void mw_sampler_hold_windows(struct mw_sampler *sampler);
-void mw_sampler_release_windows(struct mw_sampler *sampler);
-
 struct mw_sampler_figures {
     struct mw_schedule_figures ticks;
     uint64_t dropped_records;
     uint64_t lost_events; /* of processes, that the kernel could not deliver */
-    int64_t blind_ns;     /* between reading and resetting high-water marks, all together */
 };
 
 void mw_sampler_figures(struct mw_sampler *sampler, struct mw_sampler_figures *ret_figures);

@@ -30,10 +30,11 @@ struct mw_session {
     struct mw_queue *queue;
     struct mw_sampler *sampler;
     struct mw_pss *pss;
+    struct mw_windows *windows;
     char *version, *note;
     char **command; /* ends with NULL */
     size_t command_length;
-    int64_t interval_ns, window_ns;
+    int64_t interval_ns;
     int64_t rss_bound_bytes;
     enum mw_tracking tracking;
     enum mw_children children;
@@ -53,6 +54,7 @@ struct mw_session {
     uint64_t ticks_committed;
 
     int failure_fd;
+    struct mw_error *error;  /* where the writer thread puts its failure */
     struct mw_error failure; /* of the writer thread; set before failure_fd becomes readable */
     atomic_bool failed;
 };
@@ -92,12 +94,25 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
     return 0;
 }
 
-static void follow_membership(struct mw_session *session, const struct mw_record *record)
+static int store_mark(void *context, uint32_t slot, int64_t t_ns, int64_t kib)
 {
-    if (record->kind == MW_RECORD_START)
+    struct mw_session *session = context;
+
+    return mw_writer_add_sample(session->writer, slot, MW_METRIC_PEAK, to_us(session, t_ns), kib,
+                                session->error);
+}
+
+/* Who is there to be read by the slow tier. A process that ends leaves a last row. */
+static int follow_membership(struct mw_session *session, const struct mw_record *record)
+{
+    if (record->kind == MW_RECORD_START) {
         mw_pss_add(session->pss, record->slot, record->start.pid, record->t_ns);
-    else if (record->kind == MW_RECORD_END)
+        mw_windows_add(session->windows, record->slot, record->start.pid, record->t_ns);
+    } else if (record->kind == MW_RECORD_END) {
         mw_pss_remove(session->pss, record->slot);
+        return mw_windows_end(session->windows, record->slot, store_mark, session);
+    }
+    return 0;
 }
 
 static int drain_queue(struct mw_session *session, struct mw_error *error)
@@ -106,15 +121,17 @@ static int drain_queue(struct mw_session *session, struct mw_error *error)
     int code = 0;
 
     while (code == 0 && mw_queue_pop(session->queue, &record)) {
-        code = store_record(session, &record, error);
-        follow_membership(session, &record);
+        code = follow_membership(session, &record);
+        if (code == 0)
+            code = store_record(session, &record, error);
         if (record.kind == MW_RECORD_IMAGE)
             mw_image_free(record.image);
     }
     return code;
 }
 
-static struct mw_recorder_cost recorder_cost(const struct mw_sampler_figures *figures)
+static struct mw_recorder_cost recorder_cost(const struct mw_session *session,
+                                             const struct mw_sampler_figures *figures)
 {
     struct rusage usage;
     uint64_t max_rss_kib = 0;
@@ -126,7 +143,7 @@ static struct mw_recorder_cost recorder_cost(const struct mw_sampler_figures *fi
         .cpu_us = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
                   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec,
         .max_rss_bytes = (int64_t)max_rss_kib * 1024,
-        .blind_us = figures->blind_ns / 1000,
+        .blind_us = mw_windows_blind_ns(session->windows) / 1000,
         .lost_events = figures->lost_events,
         .dropped_records = figures->dropped_records,
     };
@@ -158,7 +175,7 @@ static int store_progress(struct mw_session *session, int64_t now_ns, bool alway
         .lateness_p99_us = ns_to_us(figures.ticks.lateness_p99_ns),
         .lateness_max_us = ns_to_us(figures.ticks.lateness_max_ns),
     };
-    cost = recorder_cost(&figures);
+    cost = recorder_cost(session, &figures);
     return mw_writer_set_progress(session->writer, to_us(session, now_ns), &ticks, &cost, error);
 }
 
@@ -188,22 +205,24 @@ static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *e
 static int store_pss(struct mw_session *session, struct mw_error *error)
 {
     int64_t kib, t_ns;
-    bool complete;
 
-    mw_sampler_hold_windows(session->sampler);
-    complete = mw_pss_read(session->pss, &kib, &t_ns);
-    mw_sampler_release_windows(session->sampler);
-    if (!complete)
+    if (!mw_pss_read(session->pss, &kib, &t_ns))
         return 0;
     return mw_writer_add_sample(session->writer, MW_SLOT_TREE, MW_METRIC_PSS, to_us(session, t_ns),
                                 kib, error);
 }
 
-/* Waits until the next commit or reading is due, the queue is half full, or the recording stops. */
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Waits until a commit or a reading is due, the queue is half full, or the recording stops. */
 static void wait_for_work(struct mw_session *session)
 {
-    int64_t pss_ns = mw_pss_due_ns(session->pss);
-    int64_t due_ns = pss_ns < session->next_commit_ns ? pss_ns : session->next_commit_ns;
+    int64_t due_ns =
+        earliest(session->next_commit_ns,
+                 earliest(mw_pss_due_ns(session->pss), mw_windows_due_ns(session->windows)));
     int64_t pause_ns = due_ns - mw_now_ns();
     struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
     struct pollfd queue = {.fd = mw_queue_fd(session->queue), .events = POLLIN};
@@ -240,29 +259,39 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
     return code;
 }
 
+/* Stores what the sampler has found, and does what is due of the rest. */
+static int work(struct mw_session *session, struct mw_error *error)
+{
+    int64_t now_ns = mw_now_ns();
+    int code = drain_queue(session, error);
+
+    if (code == 0 && now_ns >= mw_windows_due_ns(session->windows))
+        code = mw_windows_take(session->windows, store_mark, session);
+    if (code == 0 && now_ns >= mw_pss_due_ns(session->pss))
+        code = store_pss(session, error);
+    if (code == 0 && now_ns >= session->next_commit_ns)
+        code = commit(session, now_ns, error);
+    return code;
+}
+
 static int write_run(struct mw_session *session, struct mw_error *error)
 {
     int64_t stop_ns;
     int code;
 
+    session->error = error;
     if ((code = begin_run(session, error)) < 0)
         return code;
     session->realtime_offset_ns = session->start_realtime_ns - session->start_ns;
     session->next_commit_ns = session->start_ns + commit_pause_ns;
     while ((stop_ns = atomic_load(&session->stop_ns)) == 0) {
-        int64_t now_ns;
-
+        if ((code = work(session, error)) < 0)
+            return code;
         wait_for_work(session);
-        now_ns = mw_now_ns();
-        if ((code = drain_queue(session, error)) < 0)
-            return code;
-        if (now_ns >= mw_pss_due_ns(session->pss) && (code = store_pss(session, error)) < 0)
-            return code;
-        if (now_ns >= session->next_commit_ns && (code = commit(session, now_ns, error)) < 0)
-            return code;
     }
     /* The sampler has ended before stop_ns was set: the queue holds all that there will be. */
     if ((code = drain_queue(session, error)) < 0 ||
+        (code = mw_windows_finish(session->windows, store_mark, session)) < 0 ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
     return mw_writer_end_run(session->writer, session->end.outcome, session->end.exit_status,
@@ -271,11 +300,13 @@ static int write_run(struct mw_session *session, struct mw_error *error)
 
 static void discard_until_stop(struct mw_session *session)
 {
+    struct pollfd queue = {.fd = mw_queue_fd(session->queue), .events = POLLIN};
     struct mw_record record;
+    eventfd_t ignored;
 
     while (atomic_load(&session->stop_ns) == 0) {
-        wait_for_work(session);
-        session->next_commit_ns = mw_now_ns() + commit_pause_ns;
+        poll(&queue, 1, -1);
+        eventfd_read(queue.fd, &ignored);
         while (mw_queue_pop(session->queue, &record)) {
             if (record.kind == MW_RECORD_IMAGE)
                 mw_image_free(record.image);
@@ -293,8 +324,6 @@ static void *run_writer(void *argument)
     if (write_run(session, &session->failure) < 0) {
         atomic_store(&session->failed, true);
         eventfd_write(session->failure_fd, 1);
-        mw_pss_free(session->pss); /* nothing is read any more: its due time would wake us */
-        session->pss = mw_pss_new();
         discard_until_stop(session);
     }
     return NULL;
@@ -338,6 +367,7 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
                     struct mw_error *error)
 {
     struct mw_session *session = calloc(1, sizeof *session);
+    bool series_of_processes = options->children != MW_CHILDREN_SUM;
     int code = 0;
 
     if (!session)
@@ -346,19 +376,20 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     sem_init(&session->sampler_go, 0, 0);
     sem_init(&session->writer_go, 0, 0);
     session->interval_ns = options->interval_ns;
-    session->window_ns = options->window_ns;
     session->rss_bound_bytes = mw_resident_bound_kib() * 1024; /* while there is only this thread */
     session->tracking = options->tracking;
     session->children = options->children;
     session->all_arguments = options->all_arguments;
     session->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     session->pss = mw_pss_new();
+    session->windows = mw_windows_new(series_of_processes ? options->window_ns : MW_WINDOW_OFF,
+                                      options->interval_ns);
     session->version = strdup(options->version);
     session->note = options->note ? strdup(options->note) : NULL;
     if (session->failure_fd < 0)
         code = mw_error_errno(error, errno, "eventfd");
-    else if (!session->pss || !session->version || (options->note && !session->note) ||
-             copy_command(session, options) < 0)
+    else if (!session->pss || !session->windows || !session->version ||
+             (options->note && !session->note) || copy_command(session, options) < 0)
         code = mw_error_errno(error, ENOMEM, "cannot record");
     else if ((code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
         code = mw_writer_open(&session->writer, options->path, error);
@@ -391,7 +422,6 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
     struct mw_sampler_options options = {
         .root = root,
         .interval_ns = session->interval_ns,
-        .window_ns = session->window_ns,
         .tracking = session->tracking,
         .each = session->children == MW_CHILDREN_EACH,
         .sum = session->children != MW_CHILDREN_NONE,
@@ -476,6 +506,7 @@ void mw_session_free(struct mw_session *session)
     mw_sampler_free(session->sampler);
     mw_queue_free(session->queue);
     mw_pss_free(session->pss);
+    mw_windows_free(session->windows);
     sem_destroy(&session->sampler_ready);
     sem_destroy(&session->sampler_go);
     sem_destroy(&session->writer_go);

@@ -12,7 +12,8 @@
 #ifndef MW_RECORD_SESSION_H
 #define MW_RECORD_SESSION_H
 
-#include "capture/sampler.h"
+#include "capture/tracker.h"
+#include "record/windows.h"
 #include "store/recording.h"
 #include "util/error.h"
 
@@ -28,7 +29,7 @@ struct mw_session_options {
     const char *const *command; /* to store as what was run; ends with NULL */
     const char *note;           /* NULL: none */
     int64_t interval_ns;        /* at least 1000 */
-    int64_t window_ns;          /* see mw_sampler_options */
+    int64_t window_ns;          /* see record/windows.h */
     enum mw_tracking tracking;
     enum mw_children children;
     bool all_arguments; /* store all arguments of programs, or their names alone */

@@ -164,6 +164,7 @@ static void test_bounds_are_those_of_the_kernels_counters_or_none(void **state)
     int64_t resident = mw_resident_bound_kib();
 
     (void)state;
+    unit_need_memory_of_its_own();
     assert_int_equal(mw_high_water_bound_kib(), formula_kib());
     assert_true(resident == 0 || resident == formula_kib());
     assert_int_equal(mw_resident_bound_kib(), resident);
@@ -181,6 +182,7 @@ static void test_statm_is_never_off_by_more_than_its_bound(void **state)
         mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     (void)state;
+    unit_need_memory_of_its_own();
     unit_need_no_thread_sanitizer();
     madvise(memory, PAGES * page, MADV_NOHUGEPAGE);
     resident_kib(getpid());

@@ -26,7 +26,7 @@ static void wait_for_the_end(int in, int out, const void *context)
 
 static struct mw_live_process open_process(const struct unit_child *child)
 {
-    return mw_process_open(child->pid, getpid(), mw_now_ns(), false);
+    return mw_process_open(child->pid, getpid(), mw_now_ns());
 }
 
 /* What statm says of a live process, read past the code under test. */

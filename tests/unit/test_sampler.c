@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TOUCHED_BYTES = 8 << 20 };
@@ -19,7 +21,6 @@ static struct rig *begin(pid_t root, int64_t interval_ns, size_t capacity)
 {
     struct mw_sampler_options options = {.root = root,
                                          .interval_ns = interval_ns,
-                                         .window_ns = MW_WINDOW_OFF,
                                          .tracking = MW_TRACKING_BEST,
                                          .each = true,
                                          .sum = true,
@@ -406,6 +407,78 @@ static void test_the_priority_of_the_sampler_is_that_of_its_thread_alone(void **
     assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
 }
 
+enum { SHORT_LIVES = 100 };
+
+static void live_shortly(int in, int out, const void *context)
+{
+    (void)context;
+    while (unit_await(in)) {
+        /* Past the C library, so that a sanitizer adds no thread of its own. */
+        pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+        if (pid == 0) {
+            syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = 2 * MILLISECOND}, NULL);
+            syscall(SYS_exit_group, 0);
+        }
+        waitpid(pid, NULL, 0);
+        if (write(out, &pid, sizeof pid) != sizeof pid)
+            _exit(1);
+    }
+}
+
+/* Pops the records of one life from its start to its end; returns how often it was sampled. */
+static int check_life(struct rig *rig, pid_t pid, pid_t ppid)
+{
+    struct mw_record start, record;
+    int samples = 0;
+
+    do {
+        while (!rig_pop(rig, &start))
+            rig_pause();
+    } while (start.kind != MW_RECORD_START || start.slot == 0);
+    assert_int_equal(start.start.pid, pid);
+    assert_int_equal(start.start.ppid, ppid);
+    do {
+        while (!rig_pop(rig, &record))
+            rig_pause();
+        samples += record.kind == MW_RECORD_SAMPLE && record.slot == start.slot &&
+                   record.sample.metric == MW_METRIC_RSS && record.sample.kib > 0;
+    } while (record.kind != MW_RECORD_END || record.slot != start.slot);
+    assert_true(record.t_ns - start.t_ns >= 2 * MILLISECOND);
+    return samples;
+}
+
+static void test_a_life_of_2_ms_is_announced_sampled_and_ended(void **state)
+{
+    struct unit_child root;
+    struct mw_sampler_options options;
+    struct rig *rig;
+    int sampled = 0;
+
+    (void)state;
+    unit_need_perf();
+    root = unit_fork(live_shortly, NULL);
+    options = (struct mw_sampler_options){.root = root.pid,
+                                          .interval_ns = HOUR,
+                                          .tracking = MW_TRACKING_PERF,
+                                          .each = true,
+                                          .sum = true};
+    rig = rig_begin(&options, 65536);
+    assert_string_equal(mw_sampler_tracking(rig->sampler), "perf");
+    for (int i = 0; i < SHORT_LIVES; i++) {
+        pid_t pid = 0;
+
+        unit_tell(root.to);
+        assert_int_equal(read(root.from, &pid, sizeof pid), sizeof pid);
+        sampled += check_life(rig, pid, root.pid);
+    }
+    /* A sampler that has to wait for a CPU may come too late for some. */
+    assert_true(sampled > 0);
+    assert_int_equal(rig_end(rig, mw_now_ns()).lost_events, 0);
+    rig_discard(rig);
+    unit_kill(&root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +494,7 @@ int main(void)
         UNIT_TEST(test_values_that_found_no_room_leave_a_gap_and_come_again_after_it),
         UNIT_TEST(test_a_hole_that_is_open_at_the_end_is_recorded),
         UNIT_TEST(test_the_priority_of_the_sampler_is_that_of_its_thread_alone),
+        UNIT_TEST(test_a_life_of_2_ms_is_announced_sampled_and_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

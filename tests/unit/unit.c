@@ -106,16 +106,30 @@ void unit_need_perf(void)
 
 #ifdef __has_feature
 #define HAS_THREAD_SANITIZER __has_feature(thread_sanitizer)
+#define HAS_ADDRESS_SANITIZER __has_feature(address_sanitizer)
 #elif defined(__SANITIZE_THREAD__)
 #define HAS_THREAD_SANITIZER 1
 #else
 #define HAS_THREAD_SANITIZER 0
+#endif
+#if !defined(HAS_ADDRESS_SANITIZER) && defined(__SANITIZE_ADDRESS__)
+#define HAS_ADDRESS_SANITIZER 1
+#elif !defined(HAS_ADDRESS_SANITIZER)
+#define HAS_ADDRESS_SANITIZER 0
 #endif
 
 void unit_need_no_thread_sanitizer(void)
 {
     if (HAS_THREAD_SANITIZER) {
         print_message("# SKIP: the thread sanitizer has threads and memory of its own\n");
+        skip();
+    }
+}
+
+void unit_need_memory_of_its_own(void)
+{
+    if (HAS_ADDRESS_SANITIZER) {
+        print_message("# SKIP: the address sanitizer touches memory of its own\n");
         skip();
     }
 }

@@ -36,6 +36,10 @@ void unit_need_perf(void);
 /* Skips a test that counts threads or memory, to which the thread sanitizer adds its own. */
 void unit_need_no_thread_sanitizer(void);
 
+/* Skips the test, with the reason, where the address sanitizer would touch pages beside the test's.
+ */
+void unit_need_memory_of_its_own(void);
+
 /* In a child: gives up being root; false when that is refused. */
 bool unit_become_nobody(void);
 

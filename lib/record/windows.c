@@ -1,0 +1,186 @@
+#include "record/windows.h"
+
+#include "capture/clock.h"
+#include "capture/highwater.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Taking all marks may cost one hundredth of the time until the next. */
+enum { COST_RATIO = 100 };
+static const int64_t shortest_auto_ns = 10000000, longest_auto_ns = 100000000;
+
+/* No process has as much memory. */
+#define UNKNOWN UINT64_MAX
+
+/* What is known of one process. */
+struct window {
+    bool used; /* the slot has a process whose marks can be taken */
+    bool open; /* so has the mark its descriptors; most processes end before their first window does
+                */
+    struct mw_high_water mark;
+    uint64_t kib;    /* of the last row; UNKNOWN before the first */
+    int64_t row_ns;  /* when the last row's window ended */
+    int64_t same_ns; /* until when all windows since then had the same mark */
+};
+
+struct mw_windows {
+    int64_t window_ns, interval_ns;
+    int64_t due_ns;
+    int64_t blind_ns;
+    struct window *slots;
+    size_t count;
+};
+
+struct mw_windows *mw_windows_new(int64_t window_ns, int64_t interval_ns)
+{
+    struct mw_windows *windows = calloc(1, sizeof *windows);
+
+    if (!windows)
+        return NULL;
+    windows->window_ns = window_ns;
+    windows->interval_ns = interval_ns;
+    windows->due_ns = window_ns == MW_WINDOW_OFF ? INT64_MAX : 0;
+    return windows;
+}
+
+static void close_slot(struct window *window)
+{
+    if (window->open)
+        mw_high_water_close(&window->mark);
+    *window = (struct window){0};
+}
+
+void mw_windows_free(struct mw_windows *windows)
+{
+    if (!windows)
+        return;
+    for (size_t slot = 0; slot < windows->count; slot++)
+        close_slot(&windows->slots[slot]);
+    free(windows->slots);
+    free(windows);
+}
+
+void mw_windows_add(struct mw_windows *windows, uint32_t slot, pid_t pid, int64_t start_ns)
+{
+    if (windows->window_ns == MW_WINDOW_OFF)
+        return;
+    if (slot >= windows->count) {
+        size_t count = (size_t)slot * 2 + 8;
+        struct window *slots = reallocarray(windows->slots, count, sizeof *slots);
+
+        if (!slots)
+            return;
+        memset(slots + windows->count, 0, (count - windows->count) * sizeof *slots);
+        windows->slots = slots;
+        windows->count = count;
+    }
+    windows->slots[slot] = (struct window){.used = true,
+                                           .mark = {.pid = pid, .status_fd = -1, .clear_fd = -1},
+                                           .kib = UNKNOWN,
+                                           .row_ns = start_ns,
+                                           .same_ns = start_ns};
+}
+
+/* Gives the row for the windows that had the same mark as the last row. */
+static int flush(struct mw_windows *windows, uint32_t slot, mw_window_fn *give, void *context)
+{
+    struct window *window = &windows->slots[slot];
+
+    if (window->kib == UNKNOWN || window->same_ns <= window->row_ns)
+        return 0;
+    window->row_ns = window->same_ns;
+    return give(context, slot, window->same_ns, (int64_t)window->kib);
+}
+
+int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_window_fn *give, void *context)
+{
+    int code;
+
+    if (slot >= windows->count || !windows->slots[slot].used)
+        return 0;
+    code = flush(windows, slot, give, context);
+    close_slot(&windows->slots[slot]);
+    return code;
+}
+
+int64_t mw_windows_due_ns(const struct mw_windows *windows)
+{
+    return windows->due_ns;
+}
+
+/* Ends the present window of a process; a process that has just ended has no mark any more. */
+static int take_slot(struct mw_windows *windows, uint32_t slot, mw_window_fn *give, void *context)
+{
+    struct window *window = &windows->slots[slot];
+    int64_t blind_ns, now_ns;
+    uint64_t kib;
+    int code;
+
+    if (!window->open)
+        window->mark = mw_high_water_open(window->mark.pid);
+    window->open = true;
+    code = mw_high_water_take(&window->mark, &kib, &blind_ns);
+    if (code == -EACCES || code == -EPERM)
+        close_slot(window); /* and it will not be asked again */
+    if (code < 0)
+        return 0;
+    windows->blind_ns += blind_ns;
+    now_ns = mw_now_ns();
+    if (kib == window->kib) {
+        window->same_ns = now_ns;
+        return 0;
+    }
+    if ((code = flush(windows, slot, give, context)) != 0)
+        return code;
+    window->kib = kib;
+    window->row_ns = window->same_ns = now_ns;
+    return give(context, slot, now_ns, (int64_t)kib);
+}
+
+static int take_all(struct mw_windows *windows, mw_window_fn *give, void *context)
+{
+    int code = 0;
+
+    for (size_t slot = 0; code == 0 && slot < windows->count; slot++) {
+        if (windows->slots[slot].used)
+            code = take_slot(windows, (uint32_t)slot, give, context);
+    }
+    return code;
+}
+
+int mw_windows_take(struct mw_windows *windows, mw_window_fn *give, void *context)
+{
+    int64_t begin_ns = mw_now_ns(), begin_cpu_ns = mw_thread_cpu_ns();
+    int64_t length_ns = windows->window_ns, cost_ns;
+    int code = take_all(windows, give, context);
+
+    if (length_ns == MW_WINDOW_AUTO) {
+        cost_ns = (mw_thread_cpu_ns() - begin_cpu_ns) * COST_RATIO;
+        length_ns = windows->interval_ns;
+        if (length_ns < shortest_auto_ns)
+            length_ns = shortest_auto_ns;
+        if (length_ns > longest_auto_ns)
+            length_ns = longest_auto_ns;
+        if (length_ns < cost_ns)
+            length_ns = cost_ns;
+    }
+    windows->due_ns = begin_ns + length_ns;
+    return code;
+}
+
+int mw_windows_finish(struct mw_windows *windows, mw_window_fn *give, void *context)
+{
+    int code = windows->window_ns == MW_WINDOW_OFF ? 0 : take_all(windows, give, context);
+
+    for (size_t slot = 0; code == 0 && slot < windows->count; slot++)
+        code = mw_windows_end(windows, (uint32_t)slot, give, context);
+    return code;
+}
+
+int64_t mw_windows_blind_ns(const struct mw_windows *windows)
+{
+    return windows->blind_ns;
+}
