@@ -7,7 +7,7 @@
 # Steps: units cli clang sanitizers threads fuzz tidy style
 set -u
 
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 passed=0
 failed=0
