@@ -101,9 +101,11 @@ def test_peak_of_the_tree_is_the_highest_sum_and_no_less_than_any_process(folder
 def test_peak_of_a_process_is_no_less_than_its_highest_sample(folder):
     hold = " ".join(f"'{word}'" for word in program("touch.py", 20, 0.5))
     folder.record("sh", "-c", f"{hold} & {hold} & wait")
+    bound = folder.last_run("run.db")["recorder"]["rss_bound_bytes"]  # 0 where statm is exact
     highest = query(folder / "run.db", "SELECT max(bytes), peak_bytes FROM samples JOIN processes"
                     " USING (process) WHERE metric = 'rss' GROUP BY process")
-    assert len(highest) >= 2 and all(peak >= sample for sample, peak in highest), highest
+    assert len(highest) >= 2
+    assert all(peak >= sample - bound for sample, peak in highest), highest
 
 
 def test_program_that_was_never_sampled_has_no_peak(folder):
