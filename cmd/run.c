@@ -47,7 +47,7 @@ static const struct option_spec options[] = {
     {OPTION_PEAK_WINDOW, "peak-window", "DUR|auto|off",
      "how often to ask the kernel for the highest memory in\nbetween, and to reset its mark; auto: "
      "at the "
-     "interval, but\nevery 10ms to 100ms"},
+     "interval, but\nevery 50ms to 100ms"},
     {OPTION_TRACKING, "tracking", "HOW",
      "perf: be told of every child; poll: look for children;\nbest (default): the best that works"},
     {'d', "duration", "DUR", "stop recording after this time, then wait for the program"},

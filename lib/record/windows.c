@@ -10,7 +10,8 @@
 
 /* Taking all marks may cost one hundredth of the time until the next. */
 enum { COST_RATIO = 100 };
-static const int64_t shortest_auto_ns = 10000000, longest_auto_ns = 100000000;
+/* At 100 Hz waking up and taking the mark of one process costs 0.8 % of a core, at 20 Hz 0.15 %. */
+static const int64_t shortest_auto_ns = 50000000, longest_auto_ns = 100000000;
 
 /* No process has as much memory. */
 #define UNKNOWN UINT64_MAX

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Windows that are as long as the interval, but 10 to 100 ms, and longer where they would cost more
+/* Windows that are as long as the interval, but 50 to 100 ms, and longer where they would cost more
  * than 1 % of a core. */
 #define MW_WINDOW_AUTO (-1)
 #define MW_WINDOW_OFF 0
