@@ -292,8 +292,11 @@ static void tick(struct mw_sampler *sampler, int64_t now_ns)
         push_gap(sampler, sampler->lost_from_ns, now_ns, sampler->lost_ticks + missed + 1);
     else if (missed > 0)
         push_gap(sampler, sampler->last_sweep_ns, now_ns, missed);
-    if (now_ns >= mw_tracker_due_ns(sampler->tracker))
+    if (now_ns >= mw_tracker_due_ns(sampler->tracker)) {
         follow_tree(sampler, now_ns);
+        now_ns =
+            mw_now_ns(); /* a process that has just ended was not there any more in this sweep */
+    }
     sweep(sampler, now_ns);
     sampler->last_sweep_ns = now_ns;
 }
