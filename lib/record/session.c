@@ -54,7 +54,6 @@ struct mw_session {
     uint64_t ticks_committed;
 
     int failure_fd;
-    struct mw_error *error;  /* where the writer thread puts its failure */
     struct mw_error failure; /* of the writer thread; set before failure_fd becomes readable */
     atomic_bool failed;
 };
@@ -99,7 +98,7 @@ static int store_mark(void *context, uint32_t slot, int64_t t_ns, int64_t kib)
     struct mw_session *session = context;
 
     return mw_writer_add_sample(session->writer, slot, MW_METRIC_PEAK, to_us(session, t_ns), kib,
-                                session->error);
+                                &session->failure);
 }
 
 /* Who is there to be read by the slow tier. A process that ends leaves a last row. */
@@ -279,7 +278,6 @@ static int write_run(struct mw_session *session, struct mw_error *error)
     int64_t stop_ns;
     int code;
 
-    session->error = error;
     if ((code = begin_run(session, error)) < 0)
         return code;
     session->realtime_offset_ns = session->start_realtime_ns - session->start_ns;

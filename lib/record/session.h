@@ -3,11 +3,12 @@
  *
  *     caller ──start──► sampler thread ──queue──► writer thread ──► file
  *
- * The sampler thread never waits for the disk; the writer thread commits about five times a second,
- * so that the death of the recorder loses at most that. Should the disk fail, sampling goes on
- * without effect, the caller is told, and what was committed stays readable.
+ * The sampler thread never waits for the disk; the writer thread also reads what is slow to read
+ * (windows.h, pss.h), and commits about five times a second, so that the death of the recorder
+ * loses at most that. Should the disk fail, sampling goes on without effect, the caller is told,
+ * and what was committed stays readable.
  *
- * Life cycle: open (before the target starts), start (as soon as it runs), stop, free.
+ * Life cycle: open and arm (before the target starts), start (as soon as it runs), stop, free.
  */
 #ifndef MW_RECORD_SESSION_H
 #define MW_RECORD_SESSION_H
