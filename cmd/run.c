@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -49,7 +50,8 @@ static const struct option_spec options[] = {
      "at the "
      "interval, but\nevery 50ms to 100ms"},
     {OPTION_TRACKING, "tracking", "HOW",
-     "perf: be told of every child; poll: look for children;\nbest (default): the best that works"},
+     "perf, connector: be told of every child; poll, scan: look for\nchildren; best (default): the "
+     "first of these that works"},
     {'d', "duration", "DUR", "stop recording after this time, then wait for the program"},
     {OPTION_NOTE, "note", "TEXT", "a remark to store with the recording"},
     {OPTION_NO_ARGUMENTS, "no-arguments", NULL,
@@ -76,6 +78,8 @@ struct run {
     sigset_t old_mask;
     int signal_fd, process_fd, timer_fd;
     bool failure_told; /* that the file could not be written any more */
+    bool ended;
+    struct mw_session_end end; /* of the target, once it has ended */
 };
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -134,8 +138,11 @@ static int parse_tracking(const char *text, enum mw_tracking *ret_tracking, stru
     static const struct {
         const char *name;
         enum mw_tracking tracking;
-    } names[] = {
-        {"best", MW_TRACKING_BEST}, {"perf", MW_TRACKING_PERF}, {"poll", MW_TRACKING_POLL}};
+    } names[] = {{"best", MW_TRACKING_BEST},
+                 {"perf", MW_TRACKING_PERF},
+                 {"connector", MW_TRACKING_CONNECTOR},
+                 {"poll", MW_TRACKING_POLL},
+                 {"scan", MW_TRACKING_SCAN}};
 
     for (size_t i = 0; i < MW_COUNT(names); i++) {
         if (strcmp(text, names[i].name) == 0) {
@@ -143,7 +150,8 @@ static int parse_tracking(const char *text, enum mw_tracking *ret_tracking, stru
             return 0;
         }
     }
-    return mw_error_set(error, -EINVAL, "'%s' is not one of best, perf, poll", text);
+    return mw_error_set(error, -EINVAL, "'%s' is not one of best, perf, connector, poll, scan",
+                        text);
 }
 
 /* Applies one option; 0 or a negative errno with a message. */
@@ -269,6 +277,7 @@ static int catch_signals(struct run *run, struct mw_error *error)
     sigaddset(&handled, SIGTERM);
     sigaddset(&handled, SIGHUP);
     sigaddset(&handled, SIGQUIT);
+    sigaddset(&handled, SIGCHLD);
     blocked = handled;
     sigaddset(&blocked, SIGPIPE);
     sigprocmask(SIG_BLOCK, &blocked, &run->old_mask);
@@ -278,9 +287,12 @@ static int catch_signals(struct run *run, struct mw_error *error)
 
 static int launch(struct run *run, struct mw_error *error)
 {
-    int code = mw_launch_fork(&run->launch, run->target.path, run->target.arguments, &run->old_mask,
-                              error);
+    int code;
 
+    /* Who outlives its parent stays in the tree: it becomes a child of ours. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1UL);
+    code = mw_launch_fork(&run->launch, run->target.path, run->target.arguments, &run->old_mask,
+                          error);
     if (code < 0)
         return code;
     run->process_fd = pidfd_open(mw_launch_pid(run->launch), 0);
@@ -314,15 +326,47 @@ static void arm_timer(struct run *run)
  * Hands a signal on that a process sent us; one from the terminal has reached the target as well.
  * But a terminal that hangs up tells only the leader of its session.
  */
-static void forward_signal(const struct run *run)
+static void forward_signal(const struct run *run, const struct signalfd_siginfo *signal)
+{
+    bool hangup = signal->ssi_signo == SIGHUP && getsid(0) == getpid();
+
+    if (signal->ssi_code <= 0 || hangup)
+        pidfd_send_signal(run->process_fd, (int)signal->ssi_signo, NULL, 0);
+}
+
+static struct mw_session_end read_status(int status, const struct rusage *usage)
+{
+    if (WIFSIGNALED(status))
+        return (struct mw_session_end){MW_OUTCOME_SIGNALED, -1, WTERMSIG(status), usage->ru_maxrss};
+    return (struct mw_session_end){MW_OUTCOME_EXITED, WEXITSTATUS(status), -1, usage->ru_maxrss};
+}
+
+/* Reaps the target, and orphans of the tree: several ends may come with one signal. */
+static void reap(struct run *run)
+{
+    struct rusage usage;
+    int status;
+    pid_t pid;
+
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        if (pid == mw_launch_pid(run->launch)) {
+            run->end = read_status(status, &usage);
+            run->ended = true;
+        } else if (run->session) {
+            mw_session_tell_end(run->session, pid, status, usage.ru_maxrss);
+        }
+    }
+}
+
+static void take_signals(struct run *run)
 {
     struct signalfd_siginfo signal;
 
     while (read(run->signal_fd, &signal, sizeof signal) == sizeof signal) {
-        bool hangup = signal.ssi_signo == SIGHUP && getsid(0) == getpid();
-
-        if (signal.ssi_code <= 0 || hangup)
-            pidfd_send_signal(run->process_fd, (int)signal.ssi_signo, NULL, 0);
+        if (signal.ssi_signo == SIGCHLD)
+            reap(run);
+        else
+            forward_signal(run, &signal);
     }
 }
 
@@ -380,27 +424,13 @@ static void report_failure(struct run *run)
     run->failure_told = true;
 }
 
-static struct mw_session_end reap(const struct run *run)
-{
-    struct rusage usage = {0};
-    int status = 0;
-
-    while (wait4(mw_launch_pid(run->launch), &status, 0, &usage) < 0 && errno == EINTR)
-        ;
-    if (WIFSIGNALED(status))
-        return (struct mw_session_end){MW_OUTCOME_SIGNALED, -1, WTERMSIG(status), usage.ru_maxrss};
-    return (struct mw_session_end){MW_OUTCOME_EXITED, WEXITSTATUS(status), -1, usage.ru_maxrss};
-}
-
 /* Waits for the target, and records until then or until the duration has passed. */
-static struct mw_session_end watch(struct run *run)
+static void watch(struct run *run)
 {
-    enum { PROCESS, SIGNALS, TIMER, FAILURE, COUNT };
-    struct mw_session_end end;
+    enum { SIGNALS, TIMER, FAILURE, COUNT };
 
-    for (;;) {
+    while (!run->ended) {
         struct pollfd wait[COUNT] = {
-            [PROCESS] = {.fd = run->process_fd, .events = POLLIN},
             [SIGNALS] = {.fd = run->signal_fd, .events = POLLIN},
             [TIMER] = {.fd = run->timer_fd, .events = POLLIN},
             [FAILURE] = {.fd = run->session && !run->failure_told
@@ -413,22 +443,17 @@ static struct mw_session_end watch(struct run *run)
         if (wait[FAILURE].revents)
             report_failure(run);
         if (wait[SIGNALS].revents)
-            forward_signal(run);
-        if (wait[PROCESS].revents)
-            break;
-        if (wait[TIMER].revents)
+            take_signals(run);
+        if (wait[TIMER].revents && !run->ended)
             detach(run);
     }
-    end = reap(run);
-    stop_recording(run, &end);
-    return end;
+    stop_recording(run, &run->end);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
 
 static int run_target(struct run *run)
 {
-    struct mw_session_end end;
     struct mw_error error;
     int code, status;
 
@@ -444,8 +469,9 @@ static int run_target(struct run *run)
         mw_session_start(run->session);
     if (run->session && run->options.duration_ns != INT64_MAX)
         arm_timer(run);
-    end = watch(run);
-    return end.outcome == MW_OUTCOME_EXITED ? end.exit_status : 128 + end.exit_signal;
+    watch(run);
+    return run->end.outcome == MW_OUTCOME_EXITED ? run->end.exit_status
+                                                 : 128 + run->end.exit_signal;
 }
 
 static void clear(struct run *run)

@@ -172,13 +172,18 @@ static void read_task(struct mw_perf *perf, const struct task_record *record)
                   .tid = (pid_t)record->tid,
                   .ppid = (pid_t)record->ppid,
                   .t_ns = (int64_t)record->time_ns,
+                  .wait_status = -1,
               });
 }
 
 static void read_comm(struct mw_perf *perf, const struct comm_record *record)
 {
     struct mw_task_event event = {
-        .kind = MW_TASK_EXEC, .pid = (pid_t)record->pid, .tid = (pid_t)record->tid};
+        .kind = MW_TASK_EXEC,
+        .pid = (pid_t)record->pid,
+        .tid = (pid_t)record->tid,
+        .wait_status = -1,
+    };
     struct sample_id id;
     size_t comm_size;
 

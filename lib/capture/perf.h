@@ -8,25 +8,12 @@
 #ifndef MW_CAPTURE_PERF_H
 #define MW_CAPTURE_PERF_H
 
+#include "capture/task.h"
 #include "util/error.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-enum mw_task_event_kind {
-    MW_TASK_FORK, /* a process or a thread was created */
-    MW_TASK_EXEC,
-    MW_TASK_EXIT, /* of one thread; a process ends with its last */
-};
-
-struct mw_task_event {
-    enum mw_task_event_kind kind;
-    pid_t pid, tid; /* a new process has tid == pid */
-    pid_t ppid;     /* of a fork: the process that forked */
-    int64_t t_ns;   /* CLOCK_MONOTONIC */
-    char name[16];  /* of an exec: comm */
-};
 
 struct mw_perf;
 

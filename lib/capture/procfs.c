@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,8 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
     struct cursor cursor = {text, text + length};
     /* The name may hold blanks and parentheses itself: it ends at the last one. */
     const char *close = memrchr(text, ')', length);
-    struct mw_stat stat = {0};
+    struct mw_stat stat = {.wait_status = -1};
+    uint64_t wait_status;
     size_t name_length;
 
     if (!close || !take_pid(&cursor, &stat.pid) || !take(&cursor, ' ') || !take(&cursor, '(') ||
@@ -93,9 +95,11 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
         return -EBADMSG;
     stat.state = *cursor.at++;
     if (!take(&cursor, ' ') || !take_pid(&cursor, &stat.ppid) || !take(&cursor, ' ') ||
-        !skip_fields(&cursor, 17) || !take_number(&cursor, &stat.start_ticks) ||
-        !take(&cursor, ' '))
+        !skip_fields(&cursor, 15) || !take_number(&cursor, &stat.threads) || !take(&cursor, ' ') ||
+        !skip_fields(&cursor, 1) || !take_number(&cursor, &stat.start_ticks) || !take(&cursor, ' '))
         return -EBADMSG;
+    if (skip_fields(&cursor, 29) && take_number(&cursor, &wait_status) && wait_status <= UINT16_MAX)
+        stat.wait_status = (int)wait_status;
     *ret_stat = stat;
     return 0;
 }
@@ -194,6 +198,16 @@ int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat)
     ssize_t length = read_small(pid, "stat", text, sizeof text);
 
     return length < 0 ? (int)length : mw_procfs_parse_stat(text, (size_t)length, ret_stat);
+}
+
+int mw_procfs_read_wait_status(pid_t pid)
+{
+    struct mw_stat stat;
+
+    /* To those who may not see it the kernel shows a status of 0. */
+    if (mw_procfs_read_stat(pid, &stat) < 0 || stat.state != 'Z' || kill(pid, 0) < 0)
+        return -1;
+    return stat.wait_status;
 }
 
 int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib)

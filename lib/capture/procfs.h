@@ -29,7 +29,10 @@ struct mw_stat {
     char name[64]; /* comm: any bytes but NUL; at most 15 for a program, 63 for a kernel thread */
     char state;    /* 'R', 'S', 'Z' … */
     pid_t ppid;
+    uint64_t threads;
     uint64_t start_ticks; /* start time of the process in clock ticks since boot */
+    int wait_status;      /* of a zombie: as wait(2) will give it; 0 where it may not be read; -1
+                           * where the kernel does not tell */
 };
 
 int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_stat);
@@ -63,6 +66,12 @@ int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm);
 int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat);
 int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib);
 int mw_procfs_read_high_water(pid_t pid, uint64_t *ret_kib);
+
+/*
+ * How a process ended that nobody has reaped yet: its status as wait(2) will give it, or -1 where
+ * there is no such zombie or it is another user's.
+ */
+int mw_procfs_read_wait_status(pid_t pid);
 
 /* What a process runs. */
 struct mw_image {

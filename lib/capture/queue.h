@@ -24,7 +24,8 @@ enum mw_record_kind {
     MW_RECORD_START, /* a process was seen for the first time */
     MW_RECORD_IMAGE, /* what it runs, from t_ns on */
     MW_RECORD_END,
-    MW_RECORD_GAP, /* nothing is known from gap.from_ns to t_ns */
+    MW_RECORD_STATUS, /* how a process ended whose end was told without; it has no slot any more */
+    MW_RECORD_GAP,    /* nothing is known from gap.from_ns to t_ns */
 };
 
 /* In the place of a slot: the sum over the tree. */
@@ -43,9 +44,11 @@ struct mw_record {
             pid_t pid, ppid;
         } start;
         struct mw_image *image; /* belongs to whoever pops it */
+        int end_status;         /* as wait(2) gives it; -1: not known */
         struct {
-            int exit_status, exit_signal; /* -1: not known */
-        } end;
+            pid_t pid;
+            int wait_status;
+        } status;
         struct {
             int64_t from_ns;
             uint64_t ticks;

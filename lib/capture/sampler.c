@@ -33,6 +33,7 @@ struct mw_sampler {
     int64_t last_sweep_ns;
     int64_t lost_from_ns; /* since when the record has a hole; 0: it has none */
     uint64_t lost_ticks;
+    uint64_t refused; /* processes for which there was no memory */
     _Atomic uint64_t dropped, lost_events;
     _Atomic int64_t end_ns; /* 0: go on */
     int stop_fd;
@@ -184,7 +185,7 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
                           sizeof *sampler->processes) ||
         !mw_array_reserve(&sampler->free_slots, sampler->process_count, &sampler->free_slot_room,
                           sizeof *sampler->free_slots)) {
-        STORE(sampler->lost_events, LOAD(sampler->lost_events) + 1);
+        sampler->refused++;
         mw_tracker_forget(sampler->tracker, pid);
         return;
     }
@@ -198,11 +199,15 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
         push_process(sampler, process, &statm, now_ns);
 }
 
-/* Takes a process that has ended out of the tree. False when the queue had no room to say so. */
-static bool end_process(struct mw_sampler *sampler, struct mw_live_process *process, int64_t t_ns)
+/*
+ * Takes a process that has ended out of the tree; wait_status is -1 where it is not known. False
+ * when the queue had no room to say so.
+ */
+static bool end_process(struct mw_sampler *sampler, struct mw_live_process *process, int64_t t_ns,
+                        int wait_status)
 {
     struct mw_record record = {
-        .kind = MW_RECORD_END, .t_ns = t_ns, .slot = process->slot, .end = {-1, -1}};
+        .kind = MW_RECORD_END, .t_ns = t_ns, .slot = process->slot, .end_status = wait_status};
 
     if (!announce(sampler, process) || !push(sampler, &record))
         return false;
@@ -213,27 +218,51 @@ static bool end_process(struct mw_sampler *sampler, struct mw_live_process *proc
     return true;
 }
 
-/* Does what the tracker's events tell. None of them is older than the recording. */
+/* Takes a process out of the tree that was found to have ended. */
+static bool notice_end(struct mw_sampler *sampler, struct mw_live_process *process, int64_t t_ns)
+{
+    return end_process(sampler, process, t_ns, mw_procfs_read_wait_status(process->pid));
+}
+
+static void follow_event(struct mw_sampler *sampler, const struct mw_tracker_event *event,
+                         int64_t now_ns)
+{
+    struct mw_live_process *process = find_process(sampler, event->pid);
+    /* None of them is older than the recording. */
+    int64_t t_ns =
+        event->t_ns > sampler->schedule.start_ns ? event->t_ns : sampler->schedule.start_ns;
+
+    switch (event->kind) {
+    case MW_TRACKER_START:
+        /* The pid of one whose end was not seen: not before there is room to tell. */
+        if (!process || end_process(sampler, process, t_ns, -1))
+            add_process(sampler, event->pid, event->ppid, t_ns, now_ns);
+        break;
+    case MW_TRACKER_IMAGE:
+        if (process)
+            update_image(sampler, process, event->name, t_ns);
+        break;
+    case MW_TRACKER_END:
+        if (process)
+            end_process(sampler, process, t_ns, event->wait_status);
+        break;
+    case MW_TRACKER_STATUS:
+        push(sampler, &(struct mw_record){.kind = MW_RECORD_STATUS,
+                                          .t_ns = t_ns,
+                                          .status = {event->pid, event->wait_status}});
+        break;
+    }
+}
+
+/* Does what the tracker's events tell. */
 static void follow_tree(struct mw_sampler *sampler, int64_t now_ns)
 {
     struct mw_tracker_event event;
 
     mw_tracker_look(sampler->tracker, now_ns);
-    STORE(sampler->lost_events, mw_tracker_lost(sampler->tracker));
-    while (mw_tracker_next(sampler->tracker, &event)) {
-        struct mw_live_process *process = find_process(sampler, event.pid);
-        int64_t t_ns =
-            event.t_ns > sampler->schedule.start_ns ? event.t_ns : sampler->schedule.start_ns;
-
-        if (event.kind == MW_TRACKER_START && process && !end_process(sampler, process, t_ns))
-            continue; /* the pid of one whose end was not seen; there was no room to tell */
-        if (event.kind == MW_TRACKER_START)
-            add_process(sampler, event.pid, event.ppid, t_ns, now_ns);
-        else if (event.kind == MW_TRACKER_IMAGE && process)
-            update_image(sampler, process, event.name, t_ns);
-        else if (event.kind == MW_TRACKER_END && process)
-            end_process(sampler, process, t_ns);
-    }
+    STORE(sampler->lost_events, mw_tracker_lost(sampler->tracker) + sampler->refused);
+    while (mw_tracker_next(sampler->tracker, &event))
+        follow_event(sampler, &event, now_ns);
 }
 
 /* --- ticks ------------------------------------------------------------------------------------ */
@@ -249,7 +278,7 @@ static void sweep(struct mw_sampler *sampler, int64_t now_ns)
         struct mw_statm statm;
         int code = mw_process_read(process, &statm);
 
-        if (code == -ESRCH && end_process(sampler, process, now_ns))
+        if (code == -ESRCH && notice_end(sampler, process, now_ns))
             continue; /* another one stands in its place now */
         if (code == 0) {
             sum.resident_pages += statm.resident_pages;
@@ -309,7 +338,7 @@ static void finish(struct mw_sampler *sampler, int64_t end_ns)
         struct mw_live_process *process = &sampler->processes[i];
         struct mw_statm statm;
 
-        if (mw_process_read(process, &statm) != -ESRCH || !end_process(sampler, process, end_ns))
+        if (mw_process_read(process, &statm) != -ESRCH || !notice_end(sampler, process, end_ns))
             i++; /* else another one stands in its place now */
     }
 }

@@ -1,6 +1,7 @@
 #include "capture/tracker.h"
 
 #include "capture/clock.h"
+#include "capture/connector.h"
 #include "capture/perf.h"
 #include "capture/procfs.h"
 #include "capture/tracker_method.h"
@@ -11,6 +12,8 @@
 #include <libproc2/pids.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* A look may cost one hundredth of the time until the next. */
@@ -29,11 +32,13 @@ static void no_look(struct mw_tracker *tracker, int64_t now_ns)
 static const struct method mw_tracker_none = {.name = "none", .look = no_look};
 
 /* The methods that each choice allows, the best first. */
-static const struct method *const choices[][4] = {
-    [MW_TRACKING_BEST] = {&mw_tracker_perf, &mw_tracker_children, &mw_tracker_scan,
-                          &mw_tracker_none},
+static const struct method *const choices[][5] = {
+    [MW_TRACKING_BEST] = {&mw_tracker_perf, &mw_tracker_connector, &mw_tracker_children,
+                          &mw_tracker_scan, &mw_tracker_none},
     [MW_TRACKING_PERF] = {&mw_tracker_perf},
+    [MW_TRACKING_CONNECTOR] = {&mw_tracker_connector},
     [MW_TRACKING_POLL] = {&mw_tracker_children, &mw_tracker_scan},
+    [MW_TRACKING_SCAN] = {&mw_tracker_scan},
     [MW_TRACKING_NONE] = {&mw_tracker_none},
 };
 
@@ -44,6 +49,11 @@ struct known *mw_tracker_find(struct mw_tracker *tracker, pid_t pid)
             return &tracker->known[i];
     }
     return NULL;
+}
+
+bool mw_tracker_is_parent(struct mw_tracker *tracker, pid_t pid)
+{
+    return (pid == tracker->reaper && pid != 0) || mw_tracker_find(tracker, pid);
 }
 
 void mw_tracker_new_image(struct known *known, int64_t t_ns)
@@ -57,6 +67,7 @@ static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
     struct known known = {
         .pid = pid,
         .threads = 1,
+        .wait_status = -1,
         .children_fd = -1,
         .task_fd = -1,
     };
@@ -72,8 +83,12 @@ static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
         snprintf(children, sizeof children, "task/%d/children", (int)pid);
         known.children_fd = mw_procfs_open_kept(pid, children, O_RDONLY);
         known.task_fd = mw_procfs_open_kept(pid, "task", O_RDONLY);
-        if (mw_procfs_read_stat(pid, &stat) == 0)
-            known.start_ticks = stat.start_ticks;
+    }
+    /* Where events were lost, those of its threads may be among them. */
+    if ((tracker->method->polls || tracker->lost_seen > 0) &&
+        mw_procfs_read_stat(pid, &stat) == 0) {
+        known.start_ticks = stat.start_ticks;
+        known.threads = (int)stat.threads;
     }
     tracker->known[tracker->known_count++] = known;
     return true;
@@ -109,6 +124,31 @@ void mw_tracker_drop(struct mw_tracker *tracker, struct known *known)
     *known = tracker->known[--tracker->known_count];
 }
 
+static bool watch(const struct mw_tracker *tracker, int fd)
+{
+    return epoll_ctl(tracker->epoll_fd, EPOLL_CTL_ADD, fd,
+                     &(struct epoll_event){.events = EPOLLIN}) == 0;
+}
+
+/* One descriptor for the channels of the kernel that are open; 0 or a negative errno. */
+static int watch_channels(struct mw_tracker *tracker)
+{
+    if (!tracker->perf && !tracker->connector)
+        return 0;
+    tracker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (tracker->epoll_fd < 0 || (tracker->perf && !watch(tracker, mw_perf_fd(tracker->perf))) ||
+        (tracker->connector && !watch(tracker, mw_connector_fd(tracker->connector))))
+        return -errno;
+    return 0;
+}
+
+static bool is_subreaper(void)
+{
+    int answer = 0;
+
+    return prctl(PR_GET_CHILD_SUBREAPER, &answer) == 0 && answer;
+}
+
 int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking tracking,
                    struct mw_error *error)
 {
@@ -117,8 +157,9 @@ int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking
 
     if (!tracker)
         return mw_error_errno(error, ENOMEM, "cannot track processes");
-    tracker->root = root;
-    for (size_t i = 0; i < 4 && choices[tracking][i]; i++) {
+    tracker->epoll_fd = -1;
+    tracker->reaper = is_subreaper() ? getpid() : 0;
+    for (size_t i = 0; i < MW_COUNT(choices[0]) && choices[tracking][i]; i++) {
         tracker->method = choices[tracking][i];
         code = tracker->method->open ? tracker->method->open(tracker, root, error) : 0;
         if (code == 0)
@@ -126,6 +167,8 @@ int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking
     }
     if (code == 0 && !add_known(tracker, root, mw_now_ns()))
         code = mw_error_errno(error, ENOMEM, "cannot track processes");
+    if (code == 0 && (code = watch_channels(tracker)) < 0)
+        mw_error_errno(error, -code, "cannot track processes");
     if (code < 0) {
         mw_tracker_free(tracker);
         return code;
@@ -143,6 +186,9 @@ void mw_tracker_free(struct mw_tracker *tracker)
     if (tracker->pids)
         procps_pids_unref(&tracker->pids);
     mw_perf_close(tracker->perf);
+    mw_connector_close(tracker->connector);
+    if (tracker->epoll_fd >= 0)
+        close(tracker->epoll_fd);
     free(tracker->known);
     free(tracker->events);
     free(tracker);
@@ -160,12 +206,14 @@ int64_t mw_tracker_due_ns(const struct mw_tracker *tracker)
 
 int mw_tracker_fd(const struct mw_tracker *tracker)
 {
-    return tracker->perf ? mw_perf_fd(tracker->perf) : -1;
+    return tracker->epoll_fd;
 }
 
 uint64_t mw_tracker_lost(const struct mw_tracker *tracker)
 {
-    return tracker->perf ? mw_perf_lost(tracker->perf) : 0;
+    if (tracker->perf)
+        return mw_perf_lost(tracker->perf);
+    return tracker->connector ? mw_connector_lost(tracker->connector) : 0;
 }
 
 /* Whether a process that has ended has left its pid to whoever comes next. */
@@ -173,7 +221,9 @@ static bool is_reaped(const struct known *known)
 {
     struct mw_stat stat;
 
-    return mw_procfs_read_stat(known->pid, &stat) < 0 || stat.start_ticks != known->start_ticks;
+    if (mw_procfs_read_stat(known->pid, &stat) < 0)
+        return true;
+    return known->start_ticks ? stat.start_ticks != known->start_ticks : stat.state != 'Z';
 }
 
 /* A process that has ended stays its parent's child, as a zombie, until the parent has reaped it.
@@ -208,14 +258,31 @@ static void look_at_images(struct mw_tracker *tracker, int64_t now_ns)
     }
 }
 
+/* The kernel had to drop events: who lives is looked for. Who has ended, the sampler finds. */
+static void make_up_for_losses(struct mw_tracker *tracker, int64_t now_ns)
+{
+    forget_reaped(tracker);
+    if (tracker->lost_seen == mw_tracker_lost(tracker))
+        return;
+    tracker->lost_seen = mw_tracker_lost(tracker);
+    mw_tracker_children.look(tracker, now_ns);
+}
+
+static void look_at_channels(struct mw_tracker *tracker, int64_t now_ns)
+{
+    tracker->method->look(tracker, now_ns);
+    if (mw_tracker_lost(tracker) > 0)
+        make_up_for_losses(tracker, now_ns);
+    look_at_images(tracker, now_ns);
+    tracker->due_ns = now_ns + first_image_pause_ns; /* events come by themselves */
+}
+
 void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns)
 {
     int64_t before_ns, pause_ns;
 
     if (!tracker->method->polls) {
-        tracker->method->look(tracker, now_ns);
-        look_at_images(tracker, now_ns);
-        tracker->due_ns = now_ns + first_image_pause_ns; /* events come by themselves */
+        look_at_channels(tracker, now_ns);
         return;
     }
     before_ns = mw_thread_cpu_ns();

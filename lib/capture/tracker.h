@@ -2,11 +2,16 @@
  * Which processes belong to the tree: a stream of events, whatever method finds them.
  *
  * - perf: the kernel's task events (perf.h). Every process, with the times of its start, its execs
- * and its end. Needs perf_event_paranoid 2 or lower, or CAP_PERFMON.
+ * and its end. Needs perf_event_paranoid 2 or lower, or CAP_PERFMON. How a process ended comes from
+ * the connector, where that can be had.
+ * - connector: the same from the proc connector (connector.h), which tells of the whole machine.
  * - children: reads /proc/PID/task/TID/children of every known process, as often as that stays
  * below one hundredth of a core. A child that lives between two looks is not seen.
  * - scan: reads the whole of /proc through libproc2, where the kernel has no children files.
  * - none: looks for no children.
+ *
+ * The first two look at the children once more whenever the kernel had to drop events. Where this
+ * process is the subreaper of the tree (prctl(2)), orphans stay in it.
  *
  * A new method is a new row in the table in tracker.c.
  */
@@ -23,21 +28,25 @@ enum mw_tracker_event_kind {
     MW_TRACKER_START, /* a process of the tree that was not known */
     MW_TRACKER_IMAGE, /* a known process may run another program now */
     MW_TRACKER_END,
+    MW_TRACKER_STATUS, /* how a process ended whose end was told before */
 };
 
 struct mw_tracker_event {
     enum mw_tracker_event_kind kind;
     pid_t pid;
-    pid_t ppid;    /* of a start */
-    int64_t t_ns;  /* when it happened, or when it was seen (CLOCK_MONOTONIC) */
-    char name[16]; /* of an image: comm, where the event tells it; else empty */
+    pid_t ppid;      /* of a start */
+    int64_t t_ns;    /* when it happened, or when it was seen (CLOCK_MONOTONIC) */
+    int wait_status; /* of an end and a status: as wait(2) gives it; -1: not known */
+    char name[16];   /* of an image: comm, where the event tells it; else empty */
 };
 
 /* Which methods are allowed: the best of them that works is taken. */
 enum mw_tracking {
     MW_TRACKING_BEST,
     MW_TRACKING_PERF,
+    MW_TRACKING_CONNECTOR,
     MW_TRACKING_POLL, /* children or scan */
+    MW_TRACKING_SCAN,
     MW_TRACKING_NONE,
 };
 
@@ -53,7 +62,7 @@ int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking
 /* NULL is fine. */
 void mw_tracker_free(struct mw_tracker *tracker);
 
-/* "perf", "children", "scan" or "none". */
+/* "perf", "connector", "children", "scan" or "none". */
 const char *mw_tracker_name(const struct mw_tracker *tracker);
 
 /* When the tracker wants to be asked again at the latest (CLOCK_MONOTONIC). */

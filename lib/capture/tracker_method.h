@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+struct mw_connector;
 struct mw_perf;
 struct pids_info;
 
@@ -15,13 +16,22 @@ struct pids_info;
 struct known {
     pid_t pid;
     bool ended;           /* to be forgotten as soon as it has been reaped */
-    int threads;          /* perf: that have not exited */
+    int threads;          /* perf, connector: that have not exited */
+    int wait_status;      /* of the threads that have exited; -1: not known */
     uint64_t start_ticks; /* tells it from a later process with the same pid; 0: not known */
     int64_t since_ns;
     int64_t image_due_ns; /* when to ask again what it runs: after 5 ms, 10, 20 … up to 5 s */
     int children_fd;      /* poll: task/PID/children of its first thread; -1: reopened each time */
     int task_fd;          /* poll: its task folder, to count its threads; -1: not open */
 };
+
+/* A process that has ended, and of which the connector may still tell how. */
+struct awaited {
+    pid_t pid; /* 0: none */
+    int wait_status;
+};
+
+enum { MW_AWAITED = 64 };
 
 /* A way to find processes. */
 struct method {
@@ -32,11 +42,12 @@ struct method {
     bool polls; /* sees only what is there when it looks, and keeps descriptors to look at */
 };
 
-extern const struct method mw_tracker_children, mw_tracker_scan, mw_tracker_perf;
+extern const struct method mw_tracker_children, mw_tracker_scan, mw_tracker_perf,
+    mw_tracker_connector;
 
 struct mw_tracker {
     const struct method *method;
-    pid_t root;
+    pid_t reaper; /* this process, where the orphans of the tree become its children; else 0 */
     struct known *known;
     size_t known_count, known_room;
     struct mw_tracker_event *events; /* found and not yet given out */
@@ -44,9 +55,18 @@ struct mw_tracker {
     int64_t due_ns;
     struct pids_info *pids; /* of the method scan: libproc2's */
     struct mw_perf *perf;   /* of the method perf */
+    struct mw_connector
+        *connector; /* of connector; and of perf, where it can be had: for statuses */
+    struct awaited awaited[MW_AWAITED]; /* a ring: the oldest are given up */
+    size_t next_awaited;
+    int epoll_fd; /* of perf and connector; -1: neither */
+    uint64_t lost_seen;
 };
 
 struct known *mw_tracker_find(struct mw_tracker *tracker, pid_t pid);
+
+/* Whether the children of that process belong to the tree. */
+bool mw_tracker_is_parent(struct mw_tracker *tracker, pid_t pid);
 
 /* A process that belongs to the tree since t_ns: a START event if it is new. */
 void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns);

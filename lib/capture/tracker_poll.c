@@ -76,20 +76,27 @@ static bool has_threads(int task_fd)
     return task_fd >= 0 && fstat(task_fd, &status) == 0 && status.st_nlink > 3;
 }
 
+/* The children of a process's first thread. */
+static void read_first_children(struct mw_tracker *tracker, pid_t pid, int64_t now_ns)
+{
+    mw_auto_fd int fd = open_children(pid, pid);
+
+    if (fd >= 0)
+        read_children(tracker, pid, fd, now_ns);
+}
+
 static void look_at_children(struct mw_tracker *tracker, int64_t now_ns)
 {
+    if (tracker->reaper) /* its first thread takes the orphans */
+        read_first_children(tracker, tracker->reaper, now_ns);
     /* New ones are appended, so that their children are looked at in the same round. */
     for (size_t i = 0; i < tracker->known_count; i++) {
         struct known known = tracker->known[i]; /* the array may move */
 
-        if (known.children_fd >= 0) {
+        if (known.children_fd >= 0)
             read_children(tracker, known.pid, known.children_fd, now_ns);
-        } else {
-            mw_auto_fd int fd = open_children(known.pid, known.pid);
-
-            if (fd >= 0)
-                read_children(tracker, known.pid, fd, now_ns);
-        }
+        else
+            read_first_children(tracker, known.pid, now_ns);
         if (has_threads(known.task_fd))
             read_thread_children(tracker, known.pid, now_ns);
     }
@@ -130,7 +137,7 @@ static void look_at_all(struct mw_tracker *tracker, int64_t now_ns)
             pid_t pid = PIDS_VAL(0, s_int, fetch->stacks[i], tracker->pids);
             pid_t ppid = PIDS_VAL(1, s_int, fetch->stacks[i], tracker->pids);
 
-            if (mw_tracker_find(tracker, ppid))
+            if (mw_tracker_is_parent(tracker, ppid))
                 mw_tracker_add(tracker, pid, ppid, now_ns);
         }
     } while (tracker->known_count > found);

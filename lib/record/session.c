@@ -7,6 +7,7 @@
 #include "capture/sampler.h"
 #include "record/pss.h"
 #include "store/writer.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -18,12 +19,20 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* 32,768 records, 1 MiB: what 16 series produce in two seconds at 1 kHz, while the disk stalls. */
 enum { QUEUE_RECORDS = 32768 };
 static const int64_t commit_pause_ns = 200000000;
 static const int64_t clock_tolerance_ns = 10000000;
+
+/* A process that the caller has reaped. */
+struct reaped {
+    pid_t pid;
+    int wait_status;
+    int64_t max_rss_kib;
+};
 
 struct mw_session {
     struct mw_writer *writer;
@@ -53,6 +62,10 @@ struct mw_session {
     int64_t realtime_offset_ns; /* of the last clock row */
     uint64_t ticks_committed;
 
+    pthread_mutex_t reaped_mutex;
+    struct reaped *reaped; /* not stored yet */
+    size_t reaped_count, reaped_room;
+
     int failure_fd;
     struct mw_error failure; /* of the writer thread; set before failure_fd becomes readable */
     atomic_bool failed;
@@ -64,6 +77,16 @@ static int64_t to_us(const struct mw_session *session, int64_t t_ns)
 }
 
 /* --- the writer thread ------------------------------------------------------------------------ */
+
+static int exit_status(int wait_status)
+{
+    return wait_status >= 0 && WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+}
+
+static int exit_signal(int wait_status)
+{
+    return wait_status >= 0 && WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : -1;
+}
 
 static int store_record(struct mw_session *session, const struct mw_record *record,
                         struct mw_error *error)
@@ -84,8 +107,12 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
                                    (const char *const *)record->image->arguments,
                                    record->image->argument_count, error);
     case MW_RECORD_END:
-        return mw_writer_end_process(writer, record->slot, t_us, record->end.exit_status,
-                                     record->end.exit_signal, error);
+        return mw_writer_end_process(writer, record->slot, t_us, exit_status(record->end_status),
+                                     exit_signal(record->end_status), error);
+    case MW_RECORD_STATUS:
+        return mw_writer_set_exit(writer, record->status.pid,
+                                  exit_status(record->status.wait_status),
+                                  exit_signal(record->status.wait_status), -1, error);
     case MW_RECORD_GAP:
         gap = (struct mw_gap){to_us(session, record->gap.from_ns), t_us, record->gap.ticks};
         return mw_writer_add_gap(writer, &gap, error);
@@ -190,12 +217,30 @@ static int follow_clock(struct mw_session *session, int64_t now_ns, struct mw_er
     return mw_writer_add_clock(session->writer, to_us(session, now_ns), now_ns + offset_ns, error);
 }
 
+/* Their starts have come through the queue long since. */
+static int store_reaped(struct mw_session *session, struct mw_error *error)
+{
+    int code = 0;
+
+    pthread_mutex_lock(&session->reaped_mutex);
+    for (size_t i = 0; code == 0 && i < session->reaped_count; i++) {
+        const struct reaped *reaped = &session->reaped[i];
+
+        code = mw_writer_set_exit(session->writer, reaped->pid, exit_status(reaped->wait_status),
+                                  exit_signal(reaped->wait_status), reaped->max_rss_kib, error);
+    }
+    session->reaped_count = 0;
+    pthread_mutex_unlock(&session->reaped_mutex);
+    return code;
+}
+
 static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *error)
 {
     int code;
 
     session->next_commit_ns = now_ns + commit_pause_ns;
     if ((code = follow_clock(session, now_ns, error)) < 0 ||
+        (code = store_reaped(session, error)) < 0 ||
         (code = store_progress(session, now_ns, false, error)) < 0)
         return code;
     return mw_writer_commit(session->writer, error);
@@ -290,6 +335,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
     /* The sampler has ended before stop_ns was set: the queue holds all that there will be. */
     if ((code = drain_queue(session, error)) < 0 ||
         (code = mw_windows_finish(session->windows, store_mark, session)) < 0 ||
+        (code = store_reaped(session, error)) < 0 ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
     return mw_writer_end_run(session->writer, session->end.outcome, session->end.exit_status,
@@ -373,6 +419,7 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     sem_init(&session->sampler_ready, 0, 0);
     sem_init(&session->sampler_go, 0, 0);
     sem_init(&session->writer_go, 0, 0);
+    pthread_mutex_init(&session->reaped_mutex, NULL);
     session->interval_ns = options->interval_ns;
     session->rss_bound_bytes = mw_resident_bound_kib() * 1024; /* while there is only this thread */
     session->tracking = options->tracking;
@@ -452,6 +499,16 @@ void mw_session_start(struct mw_session *session)
     sem_post(&session->writer_go);
 }
 
+void mw_session_tell_end(struct mw_session *session, pid_t pid, int wait_status,
+                         int64_t max_rss_kib)
+{
+    pthread_mutex_lock(&session->reaped_mutex);
+    if (mw_array_reserve(&session->reaped, session->reaped_count, &session->reaped_room,
+                         sizeof *session->reaped))
+        session->reaped[session->reaped_count++] = (struct reaped){pid, wait_status, max_rss_kib};
+    pthread_mutex_unlock(&session->reaped_mutex);
+}
+
 int mw_session_failure_fd(const struct mw_session *session)
 {
     return session->failure_fd;
@@ -508,6 +565,8 @@ void mw_session_free(struct mw_session *session)
     sem_destroy(&session->sampler_ready);
     sem_destroy(&session->sampler_go);
     sem_destroy(&session->writer_go);
+    pthread_mutex_destroy(&session->reaped_mutex);
+    free(session->reaped);
     if (session->failure_fd >= 0)
         close(session->failure_fd);
     for (size_t i = 0; i < session->command_length; i++)

@@ -30,6 +30,7 @@ enum statement {
     ADD_GAP,
     ADD_CLOCK,
     END_PROCESS,
+    SET_EXIT,
     SET_PROCESS_PEAK,
     SET_RUN_PEAK,
     SET_PROGRESS,
@@ -52,8 +53,14 @@ static const char *const sql[STATEMENT_COUNT] = {
     [ADD_SAMPLE] = "INSERT OR REPLACE INTO sample (series, dt_us, kib) VALUES (?1, ?2, ?3)",
     [ADD_GAP] = "INSERT OR REPLACE INTO gap (run, from_us, to_us, ticks) VALUES (?1, ?2, ?3, ?4)",
     [ADD_CLOCK] = "INSERT OR REPLACE INTO clock (run, t_us, realtime_ns) VALUES (?1, ?2, ?3)",
-    [END_PROCESS] =
-        "UPDATE process SET end_us = ?2, exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
+    [END_PROCESS] = "UPDATE process SET end_us = ?2, exit_status = coalesce(?3, exit_status), "
+                    "exit_signal = coalesce(?4, exit_signal) WHERE id = ?1",
+    /* ?5 is the least upper bound that its ru_maxrss allows, ?6 how far a mark may be off. */
+    [SET_EXIT] = "UPDATE process SET exit_status = coalesce(?3, exit_status), "
+                 "exit_signal = coalesce(?4, exit_signal), "
+                 "peak_upper_kib = coalesce(max(?5, peak_kib + 2 * ?6), peak_upper_kib) "
+                 "WHERE id = (SELECT id FROM process WHERE run = ?1 AND pid = ?2 "
+                 "ORDER BY id DESC LIMIT 1)",
     [SET_PROCESS_PEAK] = "UPDATE process SET peak_kib = ?2, peak_upper_kib = ?3, "
                          "peak_from_us = ?4, peak_to_us = ?5, peak_source = ?6 WHERE id = ?1",
     [SET_RUN_PEAK] = "UPDATE run SET peak_kib = ?2, peak_upper_kib = ?3, peak_from_us = ?4, "
@@ -544,6 +551,22 @@ int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_u
     bind_optional(statement, 3, exit_status);
     bind_optional(statement, 4, exit_signal);
     return run_statement(writer, END_PROCESS, error);
+}
+
+int mw_writer_set_exit(struct mw_writer *writer, int pid, int exit_status, int exit_signal,
+                       int64_t max_rss_kib, struct mw_error *error)
+{
+    sqlite3_stmt *statement = writer->statements[SET_EXIT];
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, SET_EXIT, writer->run, pid);
+    bind_optional(statement, 3, exit_status);
+    bind_optional(statement, 4, exit_signal);
+    bind_optional(statement, 5, max_rss_kib < 0 ? -1 : max_rss_kib + writer->peak_bound_kib);
+    sqlite3_bind_int64(statement, 6, writer->peak_bound_kib);
+    return run_statement(writer, SET_EXIT, error);
 }
 
 int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct mw_error *error)

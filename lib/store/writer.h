@@ -62,6 +62,14 @@ int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric
 int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
                           int exit_signal, struct mw_error *error);
 
+/*
+ * How the newest process with that pid ended, where it was not known at its end: either is -1.
+ * max_rss_kib is its ru_maxrss, as for mw_writer_end_run. A pid that is none of the run's is passed
+ * over.
+ */
+int mw_writer_set_exit(struct mw_writer *writer, int pid, int exit_status, int exit_signal,
+                       int64_t max_rss_kib, struct mw_error *error);
+
 int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct mw_error *error);
 
 /* What CLOCK_REALTIME said at a moment of the run, in nanoseconds since 1970. */

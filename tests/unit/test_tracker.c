@@ -3,6 +3,7 @@
  * know beyond that. The tests of both run once with each of them forced.
  */
 #include "capture/clock.h"
+#include "capture/connector.h"
 #include "capture/procfs.h"
 #include "capture/tracker.h"
 #include "record/pss.h"
@@ -34,6 +35,18 @@ static int with_poll(void **state)
     return unit_setup(state);
 }
 
+static int with_connector(void **state)
+{
+    tracking = MW_TRACKING_CONNECTOR;
+    return unit_setup(state);
+}
+
+static int with_scan(void **state)
+{
+    tracking = MW_TRACKING_SCAN;
+    return unit_setup(state);
+}
+
 #define PERF_TEST(function)                                                                        \
     {                                                                                              \
         "perf: " #function, function, with_perf, unit_teardown, NULL                               \
@@ -42,19 +55,45 @@ static int with_poll(void **state)
     {                                                                                              \
         "poll: " #function, function, with_poll, unit_teardown, NULL                               \
     }
-#define EACH_TEST(function) PERF_TEST(function), POLL_TEST(function)
+#define CONNECTOR_TEST(function)                                                                   \
+    {                                                                                              \
+        "connector: " #function, function, with_connector, unit_teardown, NULL                     \
+    }
+#define SCAN_TEST(function)                                                                        \
+    {                                                                                              \
+        "scan: " #function, function, with_scan, unit_teardown, NULL                               \
+    }
+/* With what is told by the kernel; with what looks; with all. */
+#define TOLD_TEST(function) PERF_TEST(function), CONNECTOR_TEST(function)
+#define LOOK_TEST(function) POLL_TEST(function), SCAN_TEST(function)
+#define EACH_TEST(function) TOLD_TEST(function), LOOK_TEST(function)
+
+/* Skips the test where this process may not listen to the proc connector. */
+static void need_connector(void)
+{
+    struct mw_connector *connector = NULL;
+    struct mw_error error;
+
+    if (mw_connector_open(&connector, true, &error) < 0) {
+        print_message("# SKIP: %s\n", error.text);
+        skip();
+    }
+    mw_connector_close(connector);
+}
 
 /* The root of a tree, where the method works here: else the test is skipped. */
 static struct unit_child fork_root(unit_body *body)
 {
     if (tracking == MW_TRACKING_PERF)
         unit_need_perf();
+    if (tracking == MW_TRACKING_CONNECTOR)
+        need_connector();
     return unit_fork(body, NULL);
 }
 
 struct found {
-    struct mw_tracker_event starts[ROOM], images[ROOM], ends[ROOM];
-    size_t start_count, image_count, end_count;
+    struct mw_tracker_event starts[ROOM], images[ROOM], ends[ROOM], statuses[ROOM];
+    size_t start_count, image_count, end_count, status_count;
 };
 
 /* Looks at a moment, and collects what there is. */
@@ -63,16 +102,19 @@ static struct found *look(struct mw_tracker *tracker, int64_t now_ns)
     static struct found found;
     struct mw_tracker_event event;
 
-    found.start_count = found.image_count = found.end_count = 0;
+    found.start_count = found.image_count = found.end_count = found.status_count = 0;
     mw_tracker_look(tracker, now_ns);
     while (mw_tracker_next(tracker, &event)) {
-        assert_true(found.start_count < ROOM && found.image_count < ROOM && found.end_count < ROOM);
+        assert_true(found.start_count < ROOM && found.image_count < ROOM &&
+                    found.end_count < ROOM && found.status_count < ROOM);
         if (event.kind == MW_TRACKER_START)
             found.starts[found.start_count++] = event;
         else if (event.kind == MW_TRACKER_IMAGE)
             found.images[found.image_count++] = event;
-        else
+        else if (event.kind == MW_TRACKER_END)
             found.ends[found.end_count++] = event;
+        else
+            found.statuses[found.status_count++] = event;
     }
     return &found;
 }
@@ -479,12 +521,72 @@ static void test_lives_between_two_looks_are_all_told_with_start_image_and_end(v
         assert_int_equal(found->starts[i].ppid, root.pid);
         assert_int_equal(found->images[i].pid, found->starts[i].pid);
         assert_int_equal(found->ends[i].pid, found->starts[i].pid);
-        assert_string_equal(found->images[i].name, "true");
+        assert_string_equal(found->images[i].name, tracking == MW_TRACKING_PERF ? "true" : "");
         assert_true(before_ns <= found->starts[i].t_ns);
         assert_true(found->starts[i].t_ns <= found->images[i].t_ns);
         assert_true(found->images[i].t_ns <= found->ends[i].t_ns);
         before_ns = found->ends[i].t_ns;
     }
+    mw_tracker_free(tracker);
+    unit_kill(&root);
+}
+
+/* What an end or a status that came later tell of a process; -1: nothing. */
+static int status_of(const struct found *found, pid_t pid)
+{
+    int wait_status = -1;
+
+    for (size_t i = 0; i < found->end_count; i++) {
+        if (found->ends[i].pid == pid)
+            wait_status = found->ends[i].wait_status;
+    }
+    for (size_t i = 0; i < found->status_count; i++) {
+        if (found->statuses[i].pid == pid)
+            wait_status = found->statuses[i].wait_status;
+    }
+    return wait_status;
+}
+
+/* Forks a child that exits with 7, and one that is killed by signal 9. */
+static void fork_two_ends(int in, int out, const void *context)
+{
+    pid_t exits, killed;
+
+    (void)context;
+    unit_await(in);
+    exits = fork();
+    if (exits == 0)
+        _exit(7);
+    killed = fork();
+    if (killed == 0) {
+        kill(getpid(), SIGKILL);
+        pause();
+    }
+    waitpid(exits, NULL, 0);
+    waitpid(killed, NULL, 0);
+    tell_pid(out, exits);
+    tell_pid(out, killed);
+    unit_await(in);
+}
+
+static void test_it_is_told_how_processes_ended_that_are_reaped_already(void **state)
+{
+    struct unit_child root;
+    struct mw_tracker *tracker;
+    struct found *found;
+    pid_t exits, killed;
+
+    (void)state;
+    need_connector(); /* perf alone does not tell */
+    root = fork_root(fork_two_ends);
+    tracker = track(root.pid, tracking);
+    unit_tell(root.to);
+    exits = hear_pid(&root);
+    killed = hear_pid(&root);
+    found = look(tracker, mw_now_ns());
+    assert_int_equal(found->end_count, 2);
+    assert_int_equal(status_of(found, exits), 7 << 8);
+    assert_int_equal(status_of(found, killed), SIGKILL);
     mw_tracker_free(tracker);
     unit_kill(&root);
 }
@@ -510,9 +612,14 @@ static void test_the_method_has_the_name_that_it_is_documented_with(void **state
     (void)state;
     if (tracking == MW_TRACKING_PERF)
         assert_string_equal(name, "perf");
+    else if (tracking == MW_TRACKING_CONNECTOR)
+        assert_string_equal(name, "connector");
+    else if (tracking == MW_TRACKING_SCAN)
+        assert_string_equal(name, "scan");
     else
         assert_true(strcmp(name, "children") == 0 || strcmp(name, "scan") == 0);
-    assert_int_equal(mw_tracker_fd(tracker) >= 0, tracking == MW_TRACKING_PERF);
+    assert_int_equal(mw_tracker_fd(tracker) >= 0,
+                     tracking == MW_TRACKING_PERF || tracking == MW_TRACKING_CONNECTOR);
     assert_int_equal(mw_tracker_lost(tracker), 0);
     mw_tracker_free(tracker);
     unit_kill(&root);
@@ -588,11 +695,12 @@ int main(void)
         EACH_TEST(test_what_a_process_runs_is_asked_again_whenever_its_age_has_doubled),
         EACH_TEST(test_the_tracker_asks_for_a_pause_after_each_look),
         EACH_TEST(test_the_method_has_the_name_that_it_is_documented_with),
-        POLL_TEST(test_children_from_before_the_tracker_are_found),
-        POLL_TEST(test_a_process_that_was_forgotten_may_come_again),
-        PERF_TEST(test_an_end_is_told_once_and_when_it_was),
-        PERF_TEST(test_a_process_ends_with_its_last_thread),
-        PERF_TEST(test_lives_between_two_looks_are_all_told_with_start_image_and_end),
+        LOOK_TEST(test_children_from_before_the_tracker_are_found),
+        LOOK_TEST(test_a_process_that_was_forgotten_may_come_again),
+        TOLD_TEST(test_an_end_is_told_once_and_when_it_was),
+        TOLD_TEST(test_a_process_ends_with_its_last_thread),
+        TOLD_TEST(test_lives_between_two_looks_are_all_told_with_start_image_and_end),
+        TOLD_TEST(test_it_is_told_how_processes_ended_that_are_reaped_already),
         UNIT_TEST(test_without_children_nobody_else_is_looked_for),
         UNIT_TEST(test_where_the_kernel_refuses_perf_the_best_is_the_next),
         UNIT_TEST(test_the_pss_of_a_tree_is_read_from_its_second_process_on),

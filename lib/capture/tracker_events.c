@@ -1,0 +1,175 @@
+/* The methods that are told by the kernel: perf and connector. */
+#include "capture/connector.h"
+#include "capture/perf.h"
+#include "capture/procfs.h"
+#include "capture/tracker_method.h"
+
+#include <string.h>
+
+/* Perf does not say how a process ended: the connector does, where one may listen to it. */
+static int open_perf(struct mw_tracker *tracker, pid_t root, struct mw_error *error)
+{
+    int code = mw_perf_open(&tracker->perf, root, error);
+
+    if (code == 0)
+        mw_connector_open(&tracker->connector, true, NULL);
+    return code;
+}
+
+static int open_connector(struct mw_tracker *tracker, pid_t root, struct mw_error *error)
+{
+    (void)root;
+    return mw_connector_open(&tracker->connector, false, error);
+}
+
+/* Each thread reports its start and its exit; the process has ended with the last. */
+static void follow_fork(struct mw_tracker *tracker, const struct mw_task_event *event)
+{
+    struct known *known = mw_tracker_find(tracker, event->pid);
+
+    if (event->tid != event->pid) {
+        if (known)
+            known->threads++;
+        return;
+    }
+    /* The connector tells of the whole machine, perf of this tree alone. */
+    if (!tracker->perf && !mw_tracker_is_parent(tracker, event->ppid))
+        return;
+    if (known) /* its end was lost, and its pid has gone to another */
+        mw_tracker_drop(tracker, known);
+    mw_tracker_add(tracker, event->pid, event->ppid, event->t_ns);
+}
+
+/* A process that has ended without a status: it is told as soon as the connector tells it. */
+static void await_status(struct mw_tracker *tracker, const struct known *known)
+{
+    struct awaited *awaited = &tracker->awaited[tracker->next_awaited++ % MW_AWAITED];
+
+    *awaited = (struct awaited){.pid = known->pid, .wait_status = known->wait_status};
+}
+
+/* Whether a process whose last thread seems to have exited still has others, whose starts were
+ * lost. */
+static bool lives_on(const struct mw_tracker *tracker, struct known *known)
+{
+    struct mw_stat stat;
+
+    if (tracker->lost_seen == 0 || mw_procfs_read_stat(known->pid, &stat) < 0 ||
+        (stat.state == 'Z' && stat.threads <= 1))
+        return false;
+    known->threads = (int)stat.threads;
+    return true;
+}
+
+static void follow_exit(struct mw_tracker *tracker, const struct mw_task_event *event)
+{
+    struct known *known = mw_tracker_find(tracker, event->pid);
+
+    if (!known)
+        return;
+    if (event->wait_status >= 0)
+        known->wait_status = event->wait_status;
+    if (--known->threads > 0 || lives_on(tracker, known))
+        return;
+    if (tracker->perf && tracker->connector)
+        await_status(tracker, known);
+    else if (tracker->perf)
+        known->wait_status = mw_procfs_read_wait_status(known->pid); /* unless it was reaped */
+    /* The sampler may have seen it already: then there is only the status to tell. */
+    if (!known->ended || known->wait_status >= 0)
+        mw_tracker_push(tracker, &(struct mw_tracker_event){
+                                     .kind = known->ended ? MW_TRACKER_STATUS : MW_TRACKER_END,
+                                     .pid = event->pid,
+                                     .t_ns = event->t_ns,
+                                     .wait_status = known->wait_status,
+                                 });
+    mw_tracker_drop(tracker, known);
+}
+
+static void follow_exec(struct mw_tracker *tracker, const struct mw_task_event *event)
+{
+    struct known *known = mw_tracker_find(tracker, event->pid);
+    struct mw_tracker_event image = {
+        .kind = MW_TRACKER_IMAGE, .pid = event->pid, .t_ns = event->t_ns};
+
+    if (!known)
+        return;
+    memcpy(image.name, event->name, sizeof image.name);
+    mw_tracker_push(tracker, &image);
+    known->wait_status = -1; /* of threads that exec has ended */
+    /* Its arguments may not be there yet: it is asked again soon, like one that has just begun. */
+    mw_tracker_new_image(known, event->t_ns);
+}
+
+static void follow_events(struct mw_tracker *tracker, const struct mw_task_event *events,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        switch (events[i].kind) {
+        case MW_TASK_FORK:
+            follow_fork(tracker, &events[i]);
+            break;
+        case MW_TASK_EXEC:
+            follow_exec(tracker, &events[i]);
+            break;
+        case MW_TASK_EXIT:
+            follow_exit(tracker, &events[i]);
+            break;
+        }
+    }
+}
+
+static struct awaited *find_awaited(struct mw_tracker *tracker, pid_t pid)
+{
+    for (size_t i = 0; i < MW_AWAITED; i++) {
+        if (tracker->awaited[i].pid == pid)
+            return &tracker->awaited[i];
+    }
+    return NULL;
+}
+
+/*
+ * Each thread exits with a status of its own: that of the process is the one that another thread
+ * than the first chose for all, or else the first thread's.
+ */
+static void follow_status(struct mw_tracker *tracker, const struct mw_task_event *event)
+{
+    struct known *known = mw_tracker_find(tracker, event->pid);
+    struct awaited *awaited = known ? NULL : find_awaited(tracker, event->pid);
+    int *wait_status = known ? &known->wait_status : awaited ? &awaited->wait_status : NULL;
+
+    if (!wait_status || (event->tid != event->pid && event->wait_status == 0) ||
+        *wait_status == event->wait_status || (known && event->t_ns < known->since_ns))
+        return;
+    *wait_status = event->wait_status;
+    if (awaited)
+        mw_tracker_push(tracker, &(struct mw_tracker_event){.kind = MW_TRACKER_STATUS,
+                                                            .pid = event->pid,
+                                                            .t_ns = event->t_ns,
+                                                            .wait_status = event->wait_status});
+}
+
+static void look_at_perf(struct mw_tracker *tracker, int64_t now_ns)
+{
+    const struct mw_task_event *events;
+    size_t count = mw_perf_take(tracker->perf, &events);
+
+    (void)now_ns; /* the events have times of their own */
+    follow_events(tracker, events, count);
+    count = tracker->connector ? mw_connector_take(tracker->connector, &events) : 0;
+    for (size_t i = 0; i < count; i++)
+        follow_status(tracker, &events[i]);
+}
+
+static void look_at_connector(struct mw_tracker *tracker, int64_t now_ns)
+{
+    const struct mw_task_event *events;
+    size_t count = mw_connector_take(tracker->connector, &events);
+
+    (void)now_ns;
+    follow_events(tracker, events, count);
+}
+
+const struct method mw_tracker_perf = {.name = "perf", .open = open_perf, .look = look_at_perf};
+const struct method mw_tracker_connector = {
+    .name = "connector", .open = open_connector, .look = look_at_connector};
