@@ -192,8 +192,8 @@ static int add_trend(struct chart *chart, const struct trace *trace, size_t plac
 }
 
 /*
- * The points as the plot takes them. PSS is read only now and then, so that nothing is known of it
- * in between: its readings are joined by straight lines, where the steps of other metrics are real.
+ * The points as the plot takes them. Where a metric is read only now and then, nothing is known of
+ * it in between: its readings are joined by straight lines, where the steps of others are real.
  */
 static struct mw_plot_point *copy_points(const struct mw_envelope_point *points, size_t count,
                                          bool join, size_t *ret_count)
@@ -360,7 +360,7 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
         .from_us = options->from_us,
         .to_us = source->to_us,
         .end_us = end_us,
-        .join = kind == MW_CURVE_PSS,
+        .join = mw_metric_cadence(metric) == MW_CADENCE_READING,
         .wants_trend = options->slope,
         .envelope = mw_envelope_new(options->from_us, source->to_us, options->columns,
                                     source->holes, source->hole_count),

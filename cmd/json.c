@@ -75,6 +75,18 @@ static json_t *recorder_to_json(const struct mw_run *run)
         (json_int_t)run->rss_bound_bytes, "peak_bound_bytes", (json_int_t)run->peak_bound_bytes);
 }
 
+/* The names of the metrics of which there are series. */
+static json_t *metrics_to_json(mw_metric_set metrics)
+{
+    json_t *array = json_array();
+
+    for (enum mw_metric metric = 0; metric < MW_METRIC_COUNT; metric++) {
+        if (metrics & MW_METRIC_BIT(metric))
+            json_array_append_new(array, json_string(mw_metric_name(metric)));
+    }
+    return array;
+}
+
 json_t *json_run(const struct recording *recording)
 {
     const struct mw_run *run = recording->run;
@@ -86,7 +98,7 @@ json_t *json_run(const struct recording *recording)
         json_array_append_new(processes, process_to_json(&recording->processes[i]));
     return json_pack(
         "{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o,"
-        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:[]}",
+        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:[]}",
         "id", (json_int_t)run->id, "command", json_words(run->command, run->command_length), "cwd",
         json_text(run->cwd ? run->cwd : ""), "started", mw_format_rfc3339(started, run->started_ns),
         "duration_s", seconds(run->duration_us), "interval_s", seconds(run->interval_us), "note",
@@ -96,8 +108,9 @@ json_t *json_run(const struct recording *recording)
         "ticks_taken", (json_int_t)ticks->taken, "ticks_missed", (json_int_t)ticks->missed,
         "longest_gap_s", seconds(ticks->longest_gap_us), "lateness_us", "p50",
         optional_number(ticks->lateness_p50_us), "p99", optional_number(ticks->lateness_p99_us),
-        "max", optional_number(ticks->lateness_max_us), "recorder", recorder_to_json(run), "peak",
-        json_peak(&run->peak), "processes", processes, "functions");
+        "max", optional_number(ticks->lateness_max_us), "recorder", recorder_to_json(run),
+        "metrics", metrics_to_json(recording->metrics), "peak", json_peak(&run->peak), "processes",
+        processes, "functions");
 }
 
 int json_print(json_t *value)

@@ -24,7 +24,8 @@ static const struct option_spec options[] = {
      "show this part alone: 2,5.5 is in seconds; '1m,' goes to the\nend, and ',90s' begins at the "
      "start"},
     {'t', "title", "TEXT", "title of the picture (default: the command)"},
-    {OPTION_METRIC, "metric", "NAME", "rss (default), shared, peak or pss"},
+    {OPTION_METRIC, "metric", "NAME",
+     "rss (default), shared, peak, pss, or what `run --metric` read"},
     {OPTION_TOTAL, "total", NULL, "the sum over all processes alone"},
     {OPTION_PROCESSES, "processes", NULL, "the single processes alone"},
     {OPTION_SLOPE, "slope", NULL, "a least-squares line, with its value"},

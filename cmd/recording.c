@@ -183,10 +183,14 @@ static void free_processes(struct recording *recording)
 
 int recording_choose(struct recording *recording, struct mw_run *run, struct mw_error *error)
 {
+    int code;
+
     free_processes(recording);
     recording->run = run;
-    return mw_reader_processes(recording->reader, run->id, &recording->processes,
+    code = mw_reader_processes(recording->reader, run->id, &recording->processes,
                                &recording->process_count, error);
+    return code < 0 ? code
+                    : mw_reader_metrics(recording->reader, run->id, &recording->metrics, error);
 }
 
 int recording_open(struct recording *ret_recording, const char *operand, struct mw_error *error)

@@ -37,6 +37,7 @@ struct recording {
     struct mw_run *run; /* the chosen one */
     struct mw_process *processes;
     size_t process_count;
+    mw_metric_set metrics; /* of which there are series */
 };
 
 /* Opens the run that an operand names; NULL is the newest of the current folder. */

@@ -28,6 +28,7 @@
 enum {
     OPTION_PYTHON = 256,
     OPTION_CHILDREN,
+    OPTION_METRIC,
     OPTION_PEAK_WINDOW,
     OPTION_TRACKING,
     OPTION_NOTE,
@@ -45,6 +46,9 @@ static const struct option_spec options[] = {
     {OPTION_CHILDREN, "children", "HOW",
      "each: a series for every process and their sum (default);\nsum: their sum alone; none: the "
      "first process alone"},
+    {OPTION_METRIC, "metric", "LIST",
+     "what to read beside rss, shared and peak, as often as that\ncosts less than 1 % of a core: "
+     "file, shmem, swap, vms,\npage-tables, pss, uss, huge, with commas between them"},
     {OPTION_PEAK_WINDOW, "peak-window", "DUR|auto|off",
      "how often to ask the kernel for the highest memory in\nbetween, and to reset its mark; auto: "
      "at the "
@@ -164,6 +168,8 @@ static int apply_option(struct run_options *run, int id, const char *value, stru
         return parse_positive(value, &run->duration_ns, error);
     case OPTION_CHILDREN:
         return parse_children(value, &run->session.children, error);
+    case OPTION_METRIC:
+        return mw_metric_parse_set(value, &run->session.metrics, error);
     case OPTION_PEAK_WINDOW:
         return parse_window(value, &run->session.window_ns, error);
     case OPTION_TRACKING:
@@ -210,6 +216,9 @@ static int parse_options(struct run_options *run, const struct command *command,
         return cmd_usage(command, "which program?");
     if (run->output && !*run->output)
         return cmd_usage(command, "the name of the output file is empty");
+    if (run->session.metrics & MW_METRIC_BIT(MW_METRIC_PEAK) &&
+        run->session.window_ns == MW_WINDOW_OFF)
+        return cmd_usage(command, "there is no metric peak with --peak-window off");
     line.operands[line.operand_count] = NULL; /* argv has room for it */
     run->words = line.operands;
     return 0;

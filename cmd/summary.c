@@ -163,6 +163,24 @@ static void print_processes(FILE *out, const struct recording *recording)
     fputc('\n', out);
 }
 
+/* The metrics beside those that are always there. */
+static void print_metrics(FILE *out, const struct recording *recording)
+{
+    static const mw_metric_set usual = MW_METRIC_BIT(MW_METRIC_RSS) |
+                                       MW_METRIC_BIT(MW_METRIC_SHARED) |
+                                       MW_METRIC_BIT(MW_METRIC_PEAK) | MW_METRIC_BIT(MW_METRIC_PSS);
+    const char *before = "  also       ";
+
+    for (enum mw_metric metric = 0; metric < MW_METRIC_COUNT; metric++) {
+        if (recording->metrics & ~usual & MW_METRIC_BIT(metric)) {
+            fprintf(out, "%s%s", before, mw_metric_name(metric));
+            before = ", ";
+        }
+    }
+    if (recording->metrics & ~usual)
+        fputs(" (plot --metric)\n", out);
+}
+
 static void print_ticks(FILE *out, const struct mw_run *run)
 {
     char taken[MW_FORMAT_SIZE], due[MW_FORMAT_SIZE], late[MW_FORMAT_SIZE], gap[MW_FORMAT_SIZE];
@@ -220,6 +238,7 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
         return code;
     if (recording->process_count > 1)
         print_processes(out, recording);
+    print_metrics(out, recording);
     print_ticks(out, recording->run);
     print_recorder(out, recording->run);
     fprintf(out, "  file       %s (%s)\n", path,

@@ -38,7 +38,7 @@ static int take(int status_fd, int clear_fd, uint64_t *ret_kib, int64_t *ret_bli
 
     if (length < 0)
         return -errno;
-    if ((code = mw_procfs_parse_high_water(text, (size_t)length, ret_kib)) < 0)
+    if ((code = mw_procfs_parse_kib(text, (size_t)length, "VmHWM", ret_kib)) < 0)
         return code;
     if (pwrite(clear_fd, "5", 1, 0) < 0)
         return -errno;

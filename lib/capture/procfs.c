@@ -118,16 +118,17 @@ int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *r
     return 1;
 }
 
-/* The number behind a key such as "\nPss:", which stands for a count of kB. */
-static int parse_kib_line(const char *text, size_t length, const char *key, uint64_t *ret_kib)
+int mw_procfs_parse_kib(const char *text, size_t length, const char *field, uint64_t *ret_kib)
 {
-    const char *line = memmem(text, length, key, strlen(key));
+    char key[32];
+    int key_length = snprintf(key, sizeof key, "\n%s:", field);
+    const char *line = memmem(text, length, key, (size_t)key_length);
     struct cursor cursor = {line, text + length};
     uint64_t kib;
 
     if (!line)
         return -EBADMSG;
-    cursor.at += strlen(key);
+    cursor.at += key_length;
     while (take(&cursor, ' ') || take(&cursor, '\t'))
         ;
     if (!take_number(&cursor, &kib) || !take(&cursor, ' ') || !take(&cursor, 'k') ||
@@ -135,16 +136,6 @@ static int parse_kib_line(const char *text, size_t length, const char *key, uint
         return -EBADMSG;
     *ret_kib = kib;
     return 0;
-}
-
-int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib)
-{
-    return parse_kib_line(text, length, "\nPss:", ret_kib);
-}
-
-int mw_procfs_parse_high_water(const char *text, size_t length, uint64_t *ret_kib)
-{
-    return parse_kib_line(text, length, "\nVmHWM:", ret_kib);
 }
 
 int mw_procfs_open(pid_t pid, const char *name, int flags)
@@ -180,8 +171,7 @@ int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm)
     return mw_procfs_parse_statm(text, (size_t)length, ret_statm);
 }
 
-/* Reads a small file of a process whole; returns its length or a negative errno. */
-static ssize_t read_small(pid_t pid, const char *name, char *buffer, size_t size)
+ssize_t mw_procfs_read(pid_t pid, const char *name, char *buffer, size_t size)
 {
     mw_auto_fd int fd = mw_procfs_open(pid, name, O_RDONLY);
     ssize_t length;
@@ -195,7 +185,7 @@ static ssize_t read_small(pid_t pid, const char *name, char *buffer, size_t size
 int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat)
 {
     char text[1024];
-    ssize_t length = read_small(pid, "stat", text, sizeof text);
+    ssize_t length = mw_procfs_read(pid, "stat", text, sizeof text);
 
     return length < 0 ? (int)length : mw_procfs_parse_stat(text, (size_t)length, ret_stat);
 }
@@ -210,20 +200,12 @@ int mw_procfs_read_wait_status(pid_t pid)
     return stat.wait_status;
 }
 
-int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib)
-{
-    char text[2048];
-    ssize_t length = read_small(pid, "smaps_rollup", text, sizeof text);
-
-    return length < 0 ? (int)length : mw_procfs_parse_pss(text, (size_t)length, ret_kib);
-}
-
 int mw_procfs_read_high_water(pid_t pid, uint64_t *ret_kib)
 {
     char text[4096];
-    ssize_t length = read_small(pid, "status", text, sizeof text);
+    ssize_t length = mw_procfs_read(pid, "status", text, sizeof text);
 
-    return length < 0 ? (int)length : mw_procfs_parse_high_water(text, (size_t)length, ret_kib);
+    return length < 0 ? (int)length : mw_procfs_parse_kib(text, (size_t)length, "VmHWM", ret_kib);
 }
 
 /* Reads /proc/PID/cmdline up to a limit, and a terminator behind it. */

@@ -43,11 +43,11 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
  */
 int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *ret_pid);
 
-/* Pss of /proc/PID/smaps_rollup, in KiB. */
-int mw_procfs_parse_pss(const char *text, size_t length, uint64_t *ret_kib);
-
-/* VmHWM of /proc/PID/status, the highest RSS since the last reset, in KiB. A zombie has none. */
-int mw_procfs_parse_high_water(const char *text, size_t length, uint64_t *ret_kib);
+/*
+ * A field of /proc/PID/status or /proc/PID/smaps_rollup that is a count of kB, such as "VmHWM" (the
+ * highest RSS since the last reset) or "Pss". Not that of the first line; a zombie has none.
+ */
+int mw_procfs_parse_kib(const char *text, size_t length, const char *field, uint64_t *ret_kib);
 
 /* Opens /proc/PID/NAME, close-on-exec; returns the descriptor or a negative errno. */
 int mw_procfs_open(pid_t pid, const char *name, int flags);
@@ -62,9 +62,11 @@ int mw_procfs_open_kept(pid_t pid, const char *name, int flags);
  */
 int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm);
 
-/* 0, or the negative errno of the file. */
+/* Reads a small file of a process whole; returns its length or a negative errno. */
+ssize_t mw_procfs_read(pid_t pid, const char *name, char *buffer, size_t size);
+
+/* 0, or the negative errno of the file. The mark is VmHWM. */
 int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat);
-int mw_procfs_read_pss(pid_t pid, uint64_t *ret_kib);
 int mw_procfs_read_high_water(pid_t pid, uint64_t *ret_kib);
 
 /*

@@ -5,7 +5,7 @@
 #include "capture/procfs.h"
 #include "capture/queue.h"
 #include "capture/sampler.h"
-#include "record/pss.h"
+#include "record/readings.h"
 #include "store/writer.h"
 #include "util/array.h"
 #include "util/cleanup.h"
@@ -38,7 +38,7 @@ struct mw_session {
     struct mw_writer *writer;
     struct mw_queue *queue;
     struct mw_sampler *sampler;
-    struct mw_pss *pss;
+    struct mw_readings *readings;
     struct mw_windows *windows;
     char *version, *note;
     char **command; /* ends with NULL */
@@ -120,23 +120,27 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
     return 0;
 }
 
-static int store_mark(void *context, uint32_t slot, int64_t t_ns, int64_t kib)
+/* A row of the slow tier. */
+static int store_row(void *context, uint32_t slot, enum mw_metric metric, int64_t t_ns, int64_t kib)
 {
     struct mw_session *session = context;
 
-    return mw_writer_add_sample(session->writer, slot, MW_METRIC_PEAK, to_us(session, t_ns), kib,
-                                &session->failure);
+    return mw_writer_add_sample(session->writer, slot == MW_RECORD_TREE ? MW_SLOT_TREE : slot,
+                                metric, to_us(session, t_ns), kib, &session->failure);
 }
 
-/* Who is there to be read by the slow tier. A process that ends leaves a last row. */
+/* Who is there to be read by the slow tier. A process that ends leaves last rows. */
 static int follow_membership(struct mw_session *session, const struct mw_record *record)
 {
+    int code;
+
     if (record->kind == MW_RECORD_START) {
-        mw_pss_add(session->pss, record->slot, record->start.pid, record->t_ns);
+        mw_readings_add(session->readings, record->slot, record->start.pid, record->t_ns);
         mw_windows_add(session->windows, record->slot, record->start.pid, record->t_ns);
     } else if (record->kind == MW_RECORD_END) {
-        mw_pss_remove(session->pss, record->slot);
-        return mw_windows_end(session->windows, record->slot, store_mark, session);
+        if ((code = mw_readings_end(session->readings, record->slot, store_row, session)) < 0)
+            return code;
+        return mw_windows_end(session->windows, record->slot, store_row, session);
     }
     return 0;
 }
@@ -246,16 +250,6 @@ static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *e
     return mw_writer_commit(session->writer, error);
 }
 
-static int store_pss(struct mw_session *session, struct mw_error *error)
-{
-    int64_t kib, t_ns;
-
-    if (!mw_pss_read(session->pss, &kib, &t_ns))
-        return 0;
-    return mw_writer_add_sample(session->writer, MW_SLOT_TREE, MW_METRIC_PSS, to_us(session, t_ns),
-                                kib, error);
-}
-
 static int64_t earliest(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -265,8 +259,8 @@ static int64_t earliest(int64_t a, int64_t b)
 static void wait_for_work(struct mw_session *session)
 {
     int64_t due_ns =
-        earliest(session->next_commit_ns,
-                 earliest(mw_pss_due_ns(session->pss), mw_windows_due_ns(session->windows)));
+        earliest(session->next_commit_ns, earliest(mw_readings_due_ns(session->readings),
+                                                   mw_windows_due_ns(session->windows)));
     int64_t pause_ns = due_ns - mw_now_ns();
     struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
     struct pollfd queue = {.fd = mw_queue_fd(session->queue), .events = POLLIN};
@@ -310,9 +304,9 @@ static int work(struct mw_session *session, struct mw_error *error)
     int code = drain_queue(session, error);
 
     if (code == 0 && now_ns >= mw_windows_due_ns(session->windows))
-        code = mw_windows_take(session->windows, store_mark, session);
-    if (code == 0 && now_ns >= mw_pss_due_ns(session->pss))
-        code = store_pss(session, error);
+        code = mw_windows_take(session->windows, store_row, session);
+    if (code == 0 && now_ns >= mw_readings_due_ns(session->readings))
+        code = mw_readings_take(session->readings, store_row, session);
     if (code == 0 && now_ns >= session->next_commit_ns)
         code = commit(session, now_ns, error);
     return code;
@@ -334,7 +328,8 @@ static int write_run(struct mw_session *session, struct mw_error *error)
     }
     /* The sampler has ended before stop_ns was set: the queue holds all that there will be. */
     if ((code = drain_queue(session, error)) < 0 ||
-        (code = mw_windows_finish(session->windows, store_mark, session)) < 0 ||
+        (code = mw_windows_finish(session->windows, store_row, session)) < 0 ||
+        (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
         (code = store_reaped(session, error)) < 0 ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
@@ -426,14 +421,18 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     session->children = options->children;
     session->all_arguments = options->all_arguments;
     session->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    session->pss = mw_pss_new();
+    session->readings = mw_readings_new(&(struct mw_readings_options){
+        .metrics = options->metrics,
+        .each = series_of_processes,
+        .sum = options->children != MW_CHILDREN_NONE,
+    });
     session->windows = mw_windows_new(series_of_processes ? options->window_ns : MW_WINDOW_OFF,
                                       options->interval_ns);
     session->version = strdup(options->version);
     session->note = options->note ? strdup(options->note) : NULL;
     if (session->failure_fd < 0)
         code = mw_error_errno(error, errno, "eventfd");
-    else if (!session->pss || !session->windows || !session->version ||
+    else if (!session->readings || !session->windows || !session->version ||
              (options->note && !session->note) || copy_command(session, options) < 0)
         code = mw_error_errno(error, ENOMEM, "cannot record");
     else if ((code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
@@ -560,7 +559,7 @@ void mw_session_free(struct mw_session *session)
     mw_writer_close(session->writer);
     mw_sampler_free(session->sampler);
     mw_queue_free(session->queue);
-    mw_pss_free(session->pss);
+    mw_readings_free(session->readings);
     mw_windows_free(session->windows);
     sem_destroy(&session->sampler_ready);
     sem_destroy(&session->sampler_go);

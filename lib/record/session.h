@@ -4,7 +4,7 @@
  *     caller ──start──► sampler thread ──queue──► writer thread ──► file
  *
  * The sampler thread never waits for the disk; the writer thread also reads what is slow to read
- * (windows.h, pss.h), and commits about five times a second, so that the death of the recorder
+ * (windows.h, readings.h), and commits about five times a second, so that the death of the recorder
  * loses at most that. Should the disk fail, sampling goes on without effect, the caller is told,
  * and what was committed stays readable.
  *
@@ -17,6 +17,7 @@
 #include "record/windows.h"
 #include "store/recording.h"
 #include "util/error.h"
+#include "util/metric.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ struct mw_session_options {
     const char *note;           /* NULL: none */
     int64_t interval_ns;        /* at least 1000 */
     int64_t window_ns;          /* see record/windows.h */
+    mw_metric_set metrics;      /* to read now and then: see record/readings.h */
     enum mw_tracking tracking;
     enum mw_children children;
     bool all_arguments; /* store all arguments of programs, or their names alone */

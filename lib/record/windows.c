@@ -86,17 +86,17 @@ void mw_windows_add(struct mw_windows *windows, uint32_t slot, pid_t pid, int64_
 }
 
 /* Gives the row for the windows that had the same mark as the last row. */
-static int flush(struct mw_windows *windows, uint32_t slot, mw_window_fn *give, void *context)
+static int flush(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
 {
     struct window *window = &windows->slots[slot];
 
     if (window->kib == UNKNOWN || window->same_ns <= window->row_ns)
         return 0;
     window->row_ns = window->same_ns;
-    return give(context, slot, window->same_ns, (int64_t)window->kib);
+    return give(context, slot, MW_METRIC_PEAK, window->same_ns, (int64_t)window->kib);
 }
 
-int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_window_fn *give, void *context)
+int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
 {
     int code;
 
@@ -113,7 +113,7 @@ int64_t mw_windows_due_ns(const struct mw_windows *windows)
 }
 
 /* Ends the present window of a process; a process that has just ended has no mark any more. */
-static int take_slot(struct mw_windows *windows, uint32_t slot, mw_window_fn *give, void *context)
+static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
 {
     struct window *window = &windows->slots[slot];
     int64_t blind_ns, now_ns;
@@ -138,10 +138,10 @@ static int take_slot(struct mw_windows *windows, uint32_t slot, mw_window_fn *gi
         return code;
     window->kib = kib;
     window->row_ns = window->same_ns = now_ns;
-    return give(context, slot, now_ns, (int64_t)kib);
+    return give(context, slot, MW_METRIC_PEAK, now_ns, (int64_t)kib);
 }
 
-static int take_all(struct mw_windows *windows, mw_window_fn *give, void *context)
+static int take_all(struct mw_windows *windows, mw_row_fn *give, void *context)
 {
     int code = 0;
 
@@ -152,7 +152,7 @@ static int take_all(struct mw_windows *windows, mw_window_fn *give, void *contex
     return code;
 }
 
-int mw_windows_take(struct mw_windows *windows, mw_window_fn *give, void *context)
+int mw_windows_take(struct mw_windows *windows, mw_row_fn *give, void *context)
 {
     int64_t begin_ns = mw_now_ns(), begin_cpu_ns = mw_thread_cpu_ns();
     int64_t length_ns = windows->window_ns, cost_ns;
@@ -172,7 +172,7 @@ int mw_windows_take(struct mw_windows *windows, mw_window_fn *give, void *contex
     return code;
 }
 
-int mw_windows_finish(struct mw_windows *windows, mw_window_fn *give, void *context)
+int mw_windows_finish(struct mw_windows *windows, mw_row_fn *give, void *context)
 {
     int code = windows->window_ns == MW_WINDOW_OFF ? 0 : take_all(windows, give, context);
 

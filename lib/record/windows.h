@@ -5,11 +5,14 @@
  * process unmaps much: so this is work for a thread that may be late, and never for the sampler. A
  * mark is not lost by being late: it says what was the highest since the last time.
  *
- * A row says: this was the highest in the time since the row before (since the process's start for
- * the first). Windows with the same mark become one row, which is given when the mark changes.
+ * A row of MW_METRIC_PEAK says: this was the highest in the time since the row before (since the
+ * process's start for the first). Windows with the same mark become one row, which is given when
+ * the mark changes.
  */
 #ifndef MW_RECORD_WINDOWS_H
 #define MW_RECORD_WINDOWS_H
+
+#include "record/row.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,10 +24,6 @@
 
 struct mw_windows;
 
-/* Where rows go: the slot as in capture/queue.h, CLOCK_MONOTONIC. Anything but 0 ends the giving.
- */
-typedef int mw_window_fn(void *context, uint32_t slot, int64_t t_ns, int64_t kib);
-
 /* NULL when memory ran out. */
 struct mw_windows *mw_windows_new(int64_t window_ns, int64_t interval_ns);
 
@@ -35,16 +34,16 @@ void mw_windows_free(struct mw_windows *windows);
 void mw_windows_add(struct mw_windows *windows, uint32_t slot, pid_t pid, int64_t start_ns);
 
 /* A process has ended: gives the row that is still due. Returns what give returned. */
-int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_window_fn *give, void *context);
+int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context);
 
 /* When the present windows end (CLOCK_MONOTONIC); INT64_MAX where there are none. */
 int64_t mw_windows_due_ns(const struct mw_windows *windows);
 
 /* Takes the marks of all processes. Returns what give returned. */
-int mw_windows_take(struct mw_windows *windows, mw_window_fn *give, void *context);
+int mw_windows_take(struct mw_windows *windows, mw_row_fn *give, void *context);
 
 /* At the end of the recording: takes all marks once more, and gives all rows that are due. */
-int mw_windows_finish(struct mw_windows *windows, mw_window_fn *give, void *context);
+int mw_windows_finish(struct mw_windows *windows, mw_row_fn *give, void *context);
 
 /* The time between reading and resetting marks, all together, in which nothing was seen. */
 int64_t mw_windows_blind_ns(const struct mw_windows *windows);

@@ -333,6 +333,31 @@ fail:
     return code;
 }
 
+int mw_reader_metrics(struct mw_reader *reader, int64_t run, mw_metric_set *ret_metrics,
+                      struct mw_error *error)
+{
+    mw_auto_statement sqlite3_stmt *row = NULL;
+    mw_metric_set metrics = 0;
+    int code, step;
+
+    code = prepare(reader, "SELECT DISTINCT metric FROM series WHERE run = ?1", &row, error);
+    if (code < 0)
+        return code;
+    sqlite3_bind_int64(row, 1, run);
+    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(row, 0);
+        enum mw_metric metric;
+
+        /* One that this memwatch does not know is none that it could show. */
+        if (name && mw_metric_parse(name, &metric, NULL) == 0)
+            metrics |= MW_METRIC_BIT(metric);
+    }
+    if ((code = end_of_rows(reader, step, error)) < 0)
+        return code;
+    *ret_metrics = metrics;
+    return 0;
+}
+
 int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_gaps,
                    size_t *ret_count, struct mw_error *error)
 {

@@ -27,6 +27,10 @@ int mw_reader_runs(struct mw_reader *reader, struct mw_run **ret_runs, size_t *r
 int mw_reader_processes(struct mw_reader *reader, int64_t run, struct mw_process **ret_processes,
                         size_t *ret_count, struct mw_error *error);
 
+/* The metrics of which a run has series, of any process or of the tree. */
+int mw_reader_metrics(struct mw_reader *reader, int64_t run, mw_metric_set *ret_metrics,
+                      struct mw_error *error);
+
 int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_gaps,
                    size_t *ret_count, struct mw_error *error);
 

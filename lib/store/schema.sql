@@ -108,10 +108,13 @@ CREATE TABLE series (
     id                 INTEGER PRIMARY KEY,
     run                INTEGER NOT NULL REFERENCES run,
     process            INTEGER REFERENCES process, -- null: the sum over the tree
-    metric             TEXT    NOT NULL, -- 'rss', 'shared' (file and shmem pages of rss), 'pss';
-                                         -- 'peak': the kernel's high-water mark of the time since
-                                         -- the row before (since the process's start for the first;
-                                         -- up to now, for the last of one that is being recorded)
+    -- 'rss', 'shared' (file and shmem pages of rss): read at every tick. 'peak': the kernel's
+    -- high-water mark of the time since the row before (since the process's start for the first; up
+    -- to now, for the last of one that is being recorded). Read now and then, so that a row says
+    -- what was at that moment: 'pss', 'uss', 'huge' (smaps_rollup: Pss, Private_*, huge pages),
+    -- 'file', 'shmem', 'swap', 'vms', 'page-tables' (status: RssFile, RssShmem, VmSwap, VmSize,
+    -- VmPTE); readings between two rows had the value of both.
+    metric             TEXT    NOT NULL,
     since_us           INTEGER NOT NULL  -- what dt_us counts from
 ) STRICT;
 CREATE INDEX series_by_run ON series (run, process, metric, since_us);

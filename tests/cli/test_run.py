@@ -366,6 +366,69 @@ def test_pss_of_a_tree_is_sampled_beside_it(folder):
 # --- what is said and what is not touched ----------------------------------------------------
 
 
+METRICS = """
+import mmap, os, time
+def touch(memory, mib):
+    for page in range(0, mib << 20, 4096):
+        memory[page] = 1
+    return memory
+shared = touch(mmap.mmap(-1, 20 << 20), 20)
+own = touch(mmap.mmap(-1, 10 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), 10)
+far = mmap.mmap(-1, 1 << 40, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)
+with open("mapped", "wb") as file:
+    file.write(bytes(8 << 20))
+with open("mapped", "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+sum(mapped[page] for page in range(0, 8 << 20, 4096))
+time.sleep(0.5)
+"""
+
+
+def highest(path, metric):
+    return query(path, "SELECT max(bytes) FROM samples WHERE metric = ?", metric)[0][0]
+
+
+def test_metrics_that_were_asked_for_are_what_the_program_has(folder):
+    names = ["file", "shmem", "swap", "vms", "page-tables", "pss", "uss", "huge"]
+    path = folder.record(*python(METRICS), options=("--metric", ",".join(names)))
+    assert set(folder.last_run(path)["metrics"]) == {"rss", "shared", "peak", *names}
+    mib = {name: highest(path, name) / 2**20 for name in names}
+    slack = 12  # the interpreter itself
+    assert 20 <= mib["shmem"] <= 21
+    assert 8 <= mib["file"] <= 8 + slack
+    assert 1 << 20 <= mib["vms"] <= (1 << 20) + 500
+    assert 38 - 1 <= mib["pss"] <= 38 + 2 * slack
+    assert 30 <= mib["uss"] <= 38 + 2 * slack
+    assert 0 < mib["page-tables"] < 10
+    assert mib["swap"] < 60 and mib["huge"] < 60
+
+
+@pytest.mark.parametrize("children, processes", [("each", True), ("sum", False), ("none", True)])
+def test_metrics_have_the_series_that_rss_has(folder, children, processes):
+    path = folder.record("sh", "-c", "sleep 0.3; true",
+                         options=("--children", children, "--metric", "vms"))
+    rows = query(path, "SELECT DISTINCT process IS NULL FROM samples WHERE metric = 'vms'")
+    assert ((0,) in rows) == processes
+    assert ((1,) in rows) == (children != "none")
+
+
+def test_metric_that_was_read_is_named_in_the_summary_and_can_be_plotted(folder, gnuplot):
+    folder.record(*python("import time; time.sleep(0.3)"), options=("--metric", "swap,page-tables"))
+    assert b"also       swap, page-tables (plot --metric)" in folder.call("show").stdout
+    result = folder.call("plot", "--metric", "page-tables", "-o", "a.png")
+    assert result.returncode == 0 and (folder / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("words", [
+    ["--metric", "anon"], ["--metric", ""], ["--metric", "swap,"], ["--metric", "swap,,uss"],
+    ["--metric", "peak", "--peak-window", "off"]])
+def test_metric_that_is_none_is_refused(folder, words):
+    result = folder.call("run", *words, "true")
+    assert result.returncode == 125
+    assert b"metric" in result.stderr
+    assert folder.files() == []
+
+
 def test_summary_has_at_most_12_lines_and_all_that_was_promised(folder):
     result = folder.call("run", "-o", "a.db", "--note", "n", "sh", "-c", "sleep 0.2; true")
     text = result.stderr.decode()

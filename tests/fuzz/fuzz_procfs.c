@@ -55,7 +55,7 @@ static void check_children(const char *text, size_t length)
 static void check_pss(const char *text, size_t length)
 {
     uint64_t kib = 7;
-    int code = mw_procfs_parse_pss(text, length, &kib);
+    int code = mw_procfs_parse_kib(text, length, "Pss", &kib);
 
     FUZZ_CHECK(code == 0 || (code == -EBADMSG && kib == 7));
     FUZZ_CHECK(code != 0 || memmem(text, length, "\nPss:", 5));

@@ -55,7 +55,7 @@ static int parse_stat(const char *text, size_t length, struct mw_stat *ret_stat)
 static int parse_pss(const char *text, size_t length, uint64_t *ret_kib)
 {
     char *copy = exact_copy(text, length);
-    int code = mw_procfs_parse_pss(copy, length, ret_kib);
+    int code = mw_procfs_parse_kib(copy, length, "Pss", ret_kib);
 
     free(copy);
     return code;
@@ -285,6 +285,8 @@ static void test_this_process_is_read_as_it_is(void **state)
     struct mw_statm statm;
     struct mw_stat stat;
     uint64_t kib = 0;
+    char text[4096];
+    ssize_t length;
 
     (void)state;
     assert_true(fd >= 0);
@@ -296,7 +298,11 @@ static void test_this_process_is_read_as_it_is(void **state)
     assert_int_equal(stat.pid, getpid());
     assert_int_equal(stat.ppid, getppid());
     assert_string_equal(stat.name, program_invocation_short_name);
-    assert_int_equal(mw_procfs_read_pss(getpid(), &kib), 0);
+    assert_int_equal(mw_procfs_read_high_water(getpid(), &kib), 0);
+    assert_true(kib > 0);
+    length = mw_procfs_read(getpid(), "smaps_rollup", text, sizeof text);
+    assert_true(length > 0);
+    assert_int_equal(parse_pss(text, (size_t)length, &kib), 0);
     assert_true(kib > 0);
 }
 
@@ -323,7 +329,7 @@ static void test_a_process_that_was_reaped_is_gone_also_for_a_kept_descriptor(vo
     close(fd);
     assert_int_equal(mw_procfs_open(child.pid, "statm", O_RDONLY), -ENOENT);
     assert_int_equal(mw_procfs_read_stat(child.pid, &stat), -ENOENT);
-    assert_int_equal(mw_procfs_read_pss(child.pid, &kib), -ENOENT);
+    assert_int_equal(mw_procfs_read_high_water(child.pid, &kib), -ENOENT);
 }
 
 static void test_a_zombie_has_no_memory(void **state)

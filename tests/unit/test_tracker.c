@@ -6,7 +6,6 @@
 #include "capture/connector.h"
 #include "capture/procfs.h"
 #include "capture/tracker.h"
-#include "record/pss.h"
 #include "unit.h"
 
 #include <pthread.h>
@@ -657,33 +656,6 @@ static void test_where_the_kernel_refuses_perf_the_best_is_the_next(void **state
     unit_kill(&root);
 }
 
-static void test_the_pss_of_a_tree_is_read_from_its_second_process_on(void **state)
-{
-    struct unit_child one = unit_fork(fork_on_demand, NULL), two = unit_fork(fork_on_demand, NULL);
-    struct mw_pss *pss = mw_pss_new();
-    int64_t kib = 0, t_ns = 0, before = mw_now_ns(), both;
-
-    (void)state;
-    mw_pss_add(pss, 0, one.pid, before);
-    assert_true(mw_pss_due_ns(pss) == INT64_MAX);
-    mw_pss_add(pss, 20, two.pid, before);
-    assert_true(mw_pss_due_ns(pss) > before && mw_pss_due_ns(pss) < INT64_MAX);
-    assert_true(mw_pss_read(pss, &both, &t_ns));
-    assert_true(both > 0 && t_ns >= before);
-    assert_true(mw_pss_due_ns(pss) > before);
-    mw_pss_remove(pss, 20);
-    mw_pss_remove(pss, 20);
-    mw_pss_remove(pss, 4711);
-    assert_true(mw_pss_read(pss, &kib, &t_ns));
-    assert_true(kib > 0 && kib < both);
-    unit_kill(&one);
-    assert_true(mw_pss_read(pss, &kib, &t_ns)); /* who has ended has no memory */
-    assert_int_equal(kib, 0);
-    mw_pss_free(pss);
-    mw_pss_free(NULL);
-    unit_kill(&two);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -703,7 +675,6 @@ int main(void)
         TOLD_TEST(test_it_is_told_how_processes_ended_that_are_reaped_already),
         UNIT_TEST(test_without_children_nobody_else_is_looked_for),
         UNIT_TEST(test_where_the_kernel_refuses_perf_the_best_is_the_next),
-        UNIT_TEST(test_the_pss_of_a_tree_is_read_from_its_second_process_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
