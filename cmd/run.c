@@ -51,8 +51,7 @@ static const struct option_spec options[] = {
      "file, shmem, swap, vms,\npage-tables, pss, uss, huge, with commas between them"},
     {OPTION_PEAK_WINDOW, "peak-window", "DUR|auto|off",
      "how often to ask the kernel for the highest memory in\nbetween, and to reset its mark; auto: "
-     "at the "
-     "interval, but\nevery 50ms to 100ms"},
+     "every 10ms, up to 100ms\nwhere the marks say no more than the samples"},
     {OPTION_TRACKING, "tracking", "HOW",
      "perf, connector: be told of every child; poll, scan: look for\nchildren; best (default): the "
      "first of these that works"},

@@ -129,20 +129,27 @@ static int store_row(void *context, uint32_t slot, enum mw_metric metric, int64_
                                 metric, to_us(session, t_ns), kib, &session->failure);
 }
 
-/* Who is there to be read by the slow tier. A process that ends leaves last rows. */
-static int follow_membership(struct mw_session *session, const struct mw_record *record)
+/* What the slow tier has to know. A process that ends leaves last rows. */
+static int inform_slow_tier(struct mw_session *session, const struct mw_record *record)
 {
     int code;
 
-    if (record->kind == MW_RECORD_START) {
+    switch (record->kind) {
+    case MW_RECORD_START:
         mw_readings_add(session->readings, record->slot, record->start.pid, record->t_ns);
         mw_windows_add(session->windows, record->slot, record->start.pid, record->t_ns);
-    } else if (record->kind == MW_RECORD_END) {
+        return 0;
+    case MW_RECORD_SAMPLE:
+        if (record->sample.metric == MW_METRIC_RSS)
+            mw_windows_sample(session->windows, record->slot, record->sample.kib);
+        return 0;
+    case MW_RECORD_END:
         if ((code = mw_readings_end(session->readings, record->slot, store_row, session)) < 0)
             return code;
         return mw_windows_end(session->windows, record->slot, store_row, session);
+    default:
+        return 0;
     }
-    return 0;
 }
 
 static int drain_queue(struct mw_session *session, struct mw_error *error)
@@ -151,7 +158,7 @@ static int drain_queue(struct mw_session *session, struct mw_error *error)
     int code = 0;
 
     while (code == 0 && mw_queue_pop(session->queue, &record)) {
-        code = follow_membership(session, &record);
+        code = inform_slow_tier(session, &record);
         if (code == 0)
             code = store_record(session, &record, error);
         if (record.kind == MW_RECORD_IMAGE)
@@ -426,8 +433,7 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
         .each = series_of_processes,
         .sum = options->children != MW_CHILDREN_NONE,
     });
-    session->windows = mw_windows_new(series_of_processes ? options->window_ns : MW_WINDOW_OFF,
-                                      options->interval_ns);
+    session->windows = mw_windows_new(series_of_processes ? options->window_ns : MW_WINDOW_OFF);
     session->version = strdup(options->version);
     session->note = options->note ? strdup(options->note) : NULL;
     if (session->failure_fd < 0)

@@ -10,8 +10,8 @@
 
 /* Taking all marks may cost one hundredth of the time until the next. */
 enum { COST_RATIO = 100 };
-/* At 100 Hz waking up and taking the mark of one process costs 0.8 % of a core, at 20 Hz 0.15 %. */
-static const int64_t shortest_auto_ns = 50000000, longest_auto_ns = 100000000;
+/* At 100 Hz waking up and taking the mark of one process costs 0.5 to 0.8 % of a core. */
+static const int64_t shortest_auto_ns = 10000000, longest_auto_ns = 100000000;
 
 /* No process has as much memory. */
 #define UNKNOWN UINT64_MAX
@@ -22,27 +22,37 @@ struct window {
     bool open; /* so has the mark its descriptors; most processes end before their first window does
                 */
     struct mw_high_water mark;
-    uint64_t kib;    /* of the last row; UNKNOWN before the first */
-    int64_t row_ns;  /* when the last row's window ended */
-    int64_t same_ns; /* until when all windows since then had the same mark */
+    uint64_t kib;                   /* of the last row; UNKNOWN before the first */
+    int64_t row_ns;                 /* when the last row's window ended */
+    int64_t same_ns;                /* until when all windows since then had the same mark */
+    uint64_t held_kib, highest_kib; /* the last sample, and the highest that held in this window */
 };
 
 struct mw_windows {
-    int64_t window_ns, interval_ns;
-    int64_t due_ns;
+    bool automatic;
+    int64_t window_ns;
+    int64_t due_ns, affordable_ns; /* when the next is wanted, and when it may be at the earliest */
     int64_t blind_ns;
+    uint64_t bound_kib; /* a mark may be off by so much */
+    bool revealed;      /* a mark of this round was higher than all samples */
     struct window *slots;
     size_t count;
 };
 
-struct mw_windows *mw_windows_new(int64_t window_ns, int64_t interval_ns)
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+struct mw_windows *mw_windows_new(int64_t window_ns)
 {
     struct mw_windows *windows = calloc(1, sizeof *windows);
 
     if (!windows)
         return NULL;
-    windows->window_ns = window_ns;
-    windows->interval_ns = interval_ns;
+    windows->bound_kib = (uint64_t)mw_high_water_bound_kib();
+    windows->automatic = window_ns == MW_WINDOW_AUTO;
+    windows->window_ns = windows->automatic ? shortest_auto_ns : window_ns;
     windows->due_ns = window_ns == MW_WINDOW_OFF ? INT64_MAX : 0;
     return windows;
 }
@@ -83,6 +93,19 @@ void mw_windows_add(struct mw_windows *windows, uint32_t slot, pid_t pid, int64_
                                            .kib = UNKNOWN,
                                            .row_ns = start_ns,
                                            .same_ns = start_ns};
+    if (windows->automatic) {
+        windows->window_ns = shortest_auto_ns;
+        windows->due_ns = earlier(windows->due_ns, start_ns + shortest_auto_ns);
+    }
+}
+
+void mw_windows_sample(struct mw_windows *windows, uint32_t slot, int64_t kib)
+{
+    if (slot >= windows->count)
+        return;
+    windows->slots[slot].held_kib = (uint64_t)kib;
+    if ((uint64_t)kib > windows->slots[slot].highest_kib)
+        windows->slots[slot].highest_kib = (uint64_t)kib;
 }
 
 /* Gives the row for the windows that had the same mark as the last row. */
@@ -109,7 +132,7 @@ int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, v
 
 int64_t mw_windows_due_ns(const struct mw_windows *windows)
 {
-    return windows->due_ns;
+    return windows->due_ns > windows->affordable_ns ? windows->due_ns : windows->affordable_ns;
 }
 
 /* Ends the present window of a process; a process that has just ended has no mark any more. */
@@ -129,6 +152,8 @@ static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give,
     if (code < 0)
         return 0;
     windows->blind_ns += blind_ns;
+    windows->revealed = windows->revealed || kib > window->highest_kib + windows->bound_kib;
+    window->highest_kib = window->held_kib;
     now_ns = mw_now_ns();
     if (kib == window->kib) {
         window->same_ns = now_ns;
@@ -155,20 +180,16 @@ static int take_all(struct mw_windows *windows, mw_row_fn *give, void *context)
 int mw_windows_take(struct mw_windows *windows, mw_row_fn *give, void *context)
 {
     int64_t begin_ns = mw_now_ns(), begin_cpu_ns = mw_thread_cpu_ns();
-    int64_t length_ns = windows->window_ns, cost_ns;
-    int code = take_all(windows, give, context);
+    int code;
 
-    if (length_ns == MW_WINDOW_AUTO) {
-        cost_ns = (mw_thread_cpu_ns() - begin_cpu_ns) * COST_RATIO;
-        length_ns = windows->interval_ns;
-        if (length_ns < shortest_auto_ns)
-            length_ns = shortest_auto_ns;
-        if (length_ns > longest_auto_ns)
-            length_ns = longest_auto_ns;
-        if (length_ns < cost_ns)
-            length_ns = cost_ns;
+    windows->revealed = false;
+    code = take_all(windows, give, context);
+    if (windows->automatic) {
+        windows->window_ns =
+            windows->revealed ? shortest_auto_ns : earlier(windows->window_ns * 2, longest_auto_ns);
+        windows->affordable_ns = begin_ns + (mw_thread_cpu_ns() - begin_cpu_ns) * COST_RATIO;
     }
-    windows->due_ns = begin_ns + length_ns;
+    windows->due_ns = begin_ns + windows->window_ns;
     return code;
 }
 

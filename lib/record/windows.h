@@ -17,21 +17,26 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Windows that are as long as the interval, but 50 to 100 ms, and longer where they would cost more
- * than 1 % of a core. */
+/*
+ * Windows of 10 ms. They double up to 100 ms as long as no mark says more than the samples did, and
+ * are longer where they would cost more than 1 % of a core.
+ */
 #define MW_WINDOW_AUTO (-1)
 #define MW_WINDOW_OFF 0
 
 struct mw_windows;
 
 /* NULL when memory ran out. */
-struct mw_windows *mw_windows_new(int64_t window_ns, int64_t interval_ns);
+struct mw_windows *mw_windows_new(int64_t window_ns);
 
 /* NULL is fine. */
 void mw_windows_free(struct mw_windows *windows);
 
 /* A process that was started or first seen at start_ns. Without memory it has no windows. */
 void mw_windows_add(struct mw_windows *windows, uint32_t slot, pid_t pid, int64_t start_ns);
+
+/* A sample of its RSS, which holds until the next. */
+void mw_windows_sample(struct mw_windows *windows, uint32_t slot, int64_t kib);
 
 /* A process has ended: gives the row that is still due. Returns what give returned. */
 int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context);

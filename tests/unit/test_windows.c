@@ -32,7 +32,7 @@ static int keep(void *context, uint32_t slot, enum mw_metric metric, int64_t t_n
 
 static struct mw_windows *windows_of(const struct unit_child *child, int64_t window_ns)
 {
-    struct mw_windows *windows = mw_windows_new(window_ns, MILLISECOND);
+    struct mw_windows *windows = mw_windows_new(window_ns);
 
     assert_non_null(windows);
     mw_windows_add(windows, 3, child->pid, mw_now_ns());
@@ -120,28 +120,58 @@ static void test_off_means_no_rows_and_no_resets(void **state)
     unit_kill(&child);
 }
 
-static void test_windows_that_choose_their_length_take_50_to_100_ms(void **state)
+/* Takes all marks; returns how long the next window will be, without what this one cost. */
+static int64_t take_and_measure(struct mw_windows *windows, struct rows *rows)
 {
-    static const struct {
-        int64_t interval_ns, shortest_ns;
-    } cases[] = {{MILLISECOND, 50 * MILLISECOND},
-                 {70 * MILLISECOND, 70 * MILLISECOND},
-                 {INT64_C(3600000) * MILLISECOND, 100 * MILLISECOND}};
+    int64_t before_ns = mw_now_ns(), spent_ns;
+
+    mw_windows_take(windows, keep, rows);
+    spent_ns = mw_now_ns() - before_ns;
+    return mw_windows_due_ns(windows) - before_ns - 100 * spent_ns;
+}
+
+static void test_windows_are_10_ms_until_the_samples_say_as_much(void **state)
+{
+    struct unit_child child = unit_fork(unit_spikes, NULL);
+    int64_t born_ns = mw_now_ns(), due_ns;
+    struct mw_windows *windows = windows_of(&child, MW_WINDOW_AUTO);
     struct rows rows = {0};
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct mw_windows *windows = mw_windows_new(MW_WINDOW_AUTO, cases[i].interval_ns);
-        int64_t before_ns = mw_now_ns(), after_ns;
+    assert_true(mw_windows_due_ns(windows) <= born_ns + 11 * MILLISECOND);
+    mw_windows_sample(windows, 3, UNIT_SPIKE_KIB / 4);
+    for (int i = 0; i < 10; i++)
+        mw_windows_take(windows, keep, &rows);
+    due_ns = mw_windows_due_ns(windows) - mw_now_ns();
+    assert_true(due_ns > 90 * MILLISECOND); /* nothing was revealed for long */
+    unit_spike(&child);
+    assert_true(take_and_measure(windows, &rows) <= 10 * MILLISECOND);
+    for (int i = 0; i < 10; i++)
+        mw_windows_take(windows, keep, &rows);
+    mw_windows_sample(windows, 3, 2 * UNIT_SPIKE_KIB); /* this spike is in a sample as well */
+    unit_spike(&child);
+    mw_windows_take(windows, keep, &rows);
+    assert_true(mw_windows_due_ns(windows) - mw_now_ns() > 90 * MILLISECOND);
+    mw_windows_free(windows);
+    unit_kill(&child);
+}
 
-        mw_windows_take(windows, keep, &rows); /* of nobody: that costs next to nothing */
-        after_ns = mw_now_ns();
-        assert_true(mw_windows_due_ns(windows) >= before_ns + cases[i].shortest_ns);
-        /* Longer only by what it cost, a hundred times. */
-        assert_true(mw_windows_due_ns(windows) <=
-                    after_ns + cases[i].shortest_ns + 100 * (after_ns - before_ns));
-        mw_windows_free(windows);
-    }
+static void test_a_new_process_makes_windows_short_again(void **state)
+{
+    struct unit_child child = unit_fork(unit_spikes, NULL);
+    struct mw_windows *windows = windows_of(&child, MW_WINDOW_AUTO);
+    struct rows rows = {0};
+    int64_t due_ns;
+
+    (void)state;
+    mw_windows_sample(windows, 3, UNIT_SPIKE_KIB);
+    for (int i = 0; i < 10; i++)
+        mw_windows_take(windows, keep, &rows);
+    due_ns = mw_windows_due_ns(windows);
+    mw_windows_add(windows, 4, child.pid, mw_now_ns());
+    assert_true(mw_windows_due_ns(windows) < due_ns - 10 * MILLISECOND);
+    mw_windows_free(windows);
+    unit_kill(&child);
 }
 
 int main(void)
@@ -151,7 +181,8 @@ int main(void)
         UNIT_TEST(test_windows_with_the_same_mark_are_one_row_which_is_given_at_the_end),
         UNIT_TEST(test_the_end_of_a_recording_closes_the_last_window),
         UNIT_TEST(test_off_means_no_rows_and_no_resets),
-        UNIT_TEST(test_windows_that_choose_their_length_take_50_to_100_ms),
+        UNIT_TEST(test_windows_are_10_ms_until_the_samples_say_as_much),
+        UNIT_TEST(test_a_new_process_makes_windows_short_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
