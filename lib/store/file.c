@@ -1,11 +1,14 @@
 #include "store/file.h"
 
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* SQLite locks bytes around 1 GiB; no file of ours reaches this one. */
@@ -52,4 +55,20 @@ int mw_file_lock(int fd)
     if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return 0;
     return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+}
+
+bool mw_file_is_remote(int fd)
+{
+    static const unsigned long types[] = {NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+                                          SMB2_SUPER_MAGIC, V9FS_MAGIC,       CEPH_SUPER_MAGIC,
+                                          AFS_SUPER_MAGIC,  CODA_SUPER_MAGIC, FUSE_SUPER_MAGIC};
+    struct statfs status;
+
+    if (fstatfs(fd, &status) < 0)
+        return false;
+    for (size_t i = 0; i < MW_COUNT(types); i++) {
+        if ((unsigned long)status.f_type == types[i])
+            return true;
+    }
+    return false;
 }

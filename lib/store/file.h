@@ -24,4 +24,10 @@ bool mw_file_is_recording(const char *path);
  */
 int mw_file_lock(int fd);
 
+/*
+ * Whether an open file is on a network file system. Write-ahead logging needs memory that all
+ * readers and the writer share, so one machine.
+ */
+bool mw_file_is_remote(int fd);
+
 #endif

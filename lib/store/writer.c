@@ -1,6 +1,7 @@
 #include "store/writer.h"
 
 #include "store/file.h"
+#include "store/high.h"
 #include "store/migrate.h"
 #include "store/sql.h"
 #include "util/array.h"
@@ -8,12 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Every statement of a recording, prepared once. The order is that of `sql` below. */
@@ -73,18 +72,6 @@ static const char *const sql[STATEMENT_COUNT] = {
     [END_RUN] = "UPDATE run SET outcome = ?2, exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
     [END_ROOT] = "UPDATE process SET end_us = (SELECT duration_us FROM run WHERE id = ?2), "
                  "exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
-};
-
-/*
- * A highest memory in the units of the file, as it grows: at least kib from from_us to to_us, and
- * never more than upper_kib.
- */
-struct high {
-    bool known, dirty;
-    bool kernel; /* kib comes from a high-water mark, not from a sample */
-    bool closed; /* high-water marks cover all the time, so that upper_kib is a bound */
-    int64_t kib, upper_kib;
-    int64_t from_us, to_us;
 };
 
 /* What is being written for a slot: a process, or the tree. */
@@ -187,23 +174,6 @@ static void bind_text(sqlite3_stmt *statement, int position, const char *text)
     sqlite3_bind_text(statement, position, text, -1, SQLITE_STATIC);
 }
 
-/* Write-ahead logging needs shared memory between all readers and the writer, so one machine. */
-static bool is_network_file_system(int fd)
-{
-    static const unsigned long types[] = {NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
-                                          SMB2_SUPER_MAGIC, V9FS_MAGIC,       CEPH_SUPER_MAGIC,
-                                          AFS_SUPER_MAGIC,  CODA_SUPER_MAGIC, FUSE_SUPER_MAGIC};
-    struct statfs status;
-
-    if (fstatfs(fd, &status) < 0)
-        return false;
-    for (size_t i = 0; i < MW_COUNT(types); i++) {
-        if ((unsigned long)status.f_type == types[i])
-            return true;
-    }
-    return false;
-}
-
 /* Opens the file itself and takes the recorder's lock, before SQLite touches it. */
 static int lock_file(struct mw_writer *writer, struct mw_error *error)
 {
@@ -229,7 +199,7 @@ static int lock_file(struct mw_writer *writer, struct mw_error *error)
 
 static int open_database(struct mw_writer *writer, struct mw_error *error)
 {
-    bool network = is_network_file_system(writer->lock_fd);
+    bool network = mw_file_is_remote(writer->lock_fd);
     int code;
 
     /* Without statistics SQLite takes no lock at each allocation. Fails once it is in use: no
@@ -355,7 +325,8 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
     writer->run = sqlite3_last_insert_rowid(writer->db);
     writer->root = 0;
     writer->process_count = 0;
-    writer->knows_execs = strcmp(run->tracking, "perf") == 0;
+    writer->knows_execs =
+        strcmp(run->tracking, "perf") == 0 || strcmp(run->tracking, "connector") == 0;
     writer->rss_bound_kib = run->rss_bound_bytes / 1024;
     writer->peak_bound_kib = run->peak_bound_bytes / 1024;
     writer->run_peak = writer->root_peak = (struct high){0};
@@ -430,26 +401,6 @@ int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_u
                      argument_count, error);
 }
 
-/* Takes in a reading that may be off by bound_kib and stands for a stretch of time. */
-static void raise_high(struct high *high, int64_t kib, int64_t bound_kib, int64_t from_us,
-                       int64_t to_us, bool kernel)
-{
-    int64_t least_kib = kib > bound_kib ? kib - bound_kib : 0;
-
-    if (!high->known || kib + bound_kib > high->upper_kib) {
-        high->upper_kib = kib + bound_kib;
-        high->dirty = true;
-    }
-    if (!high->known || least_kib > high->kib) {
-        high->kib = least_kib;
-        high->from_us = from_us;
-        high->to_us = to_us;
-        high->kernel = kernel;
-        high->dirty = true;
-    }
-    high->known = true;
-}
-
 /* Until the tree has a series of its own, its first process stands for it. */
 static bool counts_for_run(const struct mw_writer *writer, const struct entity *entity)
 {
@@ -463,19 +414,24 @@ static void follow_peak(struct mw_writer *writer, struct entity *entity, enum mw
                         int64_t t_us, int64_t kib)
 {
     bool kernel = metric == MW_METRIC_PEAK;
-    int64_t bound_kib = kernel ? writer->peak_bound_kib : writer->rss_bound_kib;
-    int64_t from_us = kernel ? entity->window_us : t_us;
+    const struct reached reached = {
+        .kib = kib,
+        .bound_kib = kernel ? writer->peak_bound_kib : writer->rss_bound_kib,
+        .from_us = kernel ? entity->window_us : t_us,
+        .to_us = t_us,
+        .kernel = kernel,
+    };
 
     if (metric != MW_METRIC_RSS && !kernel)
         return;
-    raise_high(&entity->peak, kib, bound_kib, from_us, t_us, kernel);
+    high_raise(&entity->peak, &reached);
     if (kernel)
         entity->window_us = t_us;
     if (entity->process != 0 && entity->process == writer->root)
         writer->root_peak = entity->peak;
     /* What one process had at a moment, the tree had at least: no sweep need have seen it. */
     if (kernel || counts_for_run(writer, entity))
-        raise_high(&writer->run_peak, kib, bound_kib, from_us, t_us, kernel);
+        high_raise(&writer->run_peak, &reached);
 }
 
 /* The series to write to at t_us: begins one where there is none, or the present one is full. */
@@ -648,17 +604,12 @@ static bool root_was_alone(const struct mw_writer *writer)
 static int end_root(struct mw_writer *writer, int exit_status, int exit_signal, int64_t max_rss_kib,
                     struct mw_error *error)
 {
-    bool alone = root_was_alone(writer);
     int code;
 
-    if (max_rss_kib >= 0 && writer->root_peak.known) {
-        struct high *highs[] = {&writer->root_peak, alone ? &writer->run_peak : NULL};
-
-        for (size_t i = 0; i < MW_COUNT(highs) && highs[i]; i++) {
-            if (max_rss_kib + writer->peak_bound_kib > highs[i]->upper_kib)
-                highs[i]->upper_kib = max_rss_kib + writer->peak_bound_kib;
-            highs[i]->closed = highs[i]->dirty = true;
-        }
+    if (max_rss_kib >= 0) {
+        high_close(&writer->root_peak, max_rss_kib, writer->peak_bound_kib);
+        if (root_was_alone(writer))
+            high_close(&writer->run_peak, max_rss_kib, writer->peak_bound_kib);
     }
     BIND(writer, END_ROOT, writer->root, writer->run);
     bind_optional(writer->statements[END_ROOT], 3, exit_status);

@@ -1,0 +1,29 @@
+#include "store/high.h"
+
+void high_raise(struct high *high, const struct reached *reached)
+{
+    int64_t most_kib = reached->kib + reached->bound_kib;
+    int64_t least_kib = reached->kib > reached->bound_kib ? reached->kib - reached->bound_kib : 0;
+
+    if (!high->known || most_kib > high->upper_kib) {
+        high->upper_kib = most_kib;
+        high->dirty = true;
+    }
+    if (!high->known || least_kib > high->kib) {
+        high->kib = least_kib;
+        high->from_us = reached->from_us;
+        high->to_us = reached->to_us;
+        high->kernel = reached->kernel;
+        high->dirty = true;
+    }
+    high->known = true;
+}
+
+void high_close(struct high *high, int64_t max_rss_kib, int64_t bound_kib)
+{
+    if (!high->known)
+        return;
+    if (max_rss_kib + bound_kib > high->upper_kib)
+        high->upper_kib = max_rss_kib + bound_kib;
+    high->closed = high->dirty = true;
+}
