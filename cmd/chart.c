@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,18 +113,16 @@ static int out_of_memory(struct mw_error *error)
 }
 
 /* Appends a curve that owns its label and points; both are taken over, also on failure. */
-static int add_curve(struct chart *chart, char *label, enum mw_curve_kind kind,
-                     struct mw_plot_point *points, size_t point_count, struct mw_error *error)
+static int add_curve(struct chart *chart, const struct mw_plot_curve *curve, struct mw_error *error)
 {
-    if (!label || !points ||
+    if (!curve->label || !curve->points ||
         !mw_array_reserve(&chart->curves, chart->plot.curve_count, &chart->curve_room,
                           sizeof *chart->curves)) {
-        free(label);
-        free(points);
+        free((void *)(uintptr_t)curve->label);
+        free((void *)(uintptr_t)curve->points);
         return out_of_memory(error);
     }
-    chart->curves[chart->plot.curve_count++] = (struct mw_plot_curve){
-        .label = label, .kind = kind, .points = points, .point_count = point_count};
+    chart->curves[chart->plot.curve_count++] = *curve;
     return 0;
 }
 
@@ -187,7 +186,11 @@ static int add_trend(struct chart *chart, const struct trace *trace, size_t plac
 
         points[i] = (struct mw_plot_point){t_s, value, value, value};
     }
-    return add_curve(chart, slope_label(slope, to_s - from_s, place), MW_CURVE_TREND, points, 2,
+    return add_curve(chart,
+                     &(struct mw_plot_curve){.label = slope_label(slope, to_s - from_s, place),
+                                             .kind = MW_CURVE_TREND,
+                                             .points = points,
+                                             .point_count = 2},
                      error);
 }
 
@@ -371,7 +374,10 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
     mw_envelope_free(ret_trace->envelope);
     ret_trace->envelope = NULL;
     if (code == 0 && ret_trace->any)
-        return add_curve(chart, label, kind, points, count, error);
+        return add_curve(chart,
+                         &(struct mw_plot_curve){
+                             .label = label, .kind = kind, .points = points, .point_count = count},
+                         error);
     free(label);
     free(points);
     return code;
@@ -600,6 +606,7 @@ int chart_new(struct chart **ret_chart, struct recording *recordings, size_t cou
     chart->plot.subtitle = chart->subtitle;
     chart->plot.from_s = (double)options->from_us / 1e6;
     chart->plot.y_label = mw_metric_label(options->metric);
+    chart->plot.readings = mw_metric_cadence(options->metric) == MW_CADENCE_READING;
     chart->plot.curves = chart->curves;
     chart->plot.peaks = chart->peaks;
     chart->plot.gaps = chart->gaps;

@@ -20,14 +20,13 @@ struct stroke {
     double width;
     const char *dashes;
     unsigned letter; /* the gnuplot line type that draws with *, #, $, %, @, & or = (1 to 7) */
-    bool straight;
 };
 
 static const struct stroke strokes[] = {
-    [MW_CURVE_PROCESS] = {NULL, 1.6, "", 2, false},
-    [MW_CURVE_TREE] = {"#222222", 2.6, "", 1, false},
-    [MW_CURVE_PSS] = {"#222222", 1.6, " dashtype (9,5)", 7, true},
-    [MW_CURVE_TREND] = {"#a5003c", 1.3, " dashtype (5,4)", 0, true},
+    [MW_CURVE_PROCESS] = {NULL, 1.6, "", 2},
+    [MW_CURVE_TREE] = {"#222222", 2.6, "", 1},
+    [MW_CURVE_PSS] = {"#222222", 1.6, " dashtype (9,5)", 7},
+    [MW_CURVE_TREND] = {"#a5003c", 1.3, " dashtype (5,4)", 0},
 };
 
 #define GAP_COLOUR "#e4e4e4"
@@ -117,13 +116,25 @@ static void write_ground_entries(struct sheet *sheet)
     }
 }
 
-/* Readings that are far apart are dots: nothing is known between them. */
-static bool is_dots(const struct sheet *sheet, const struct mw_plot_curve *curve)
+static bool is_readings(const struct sheet *sheet, const struct mw_plot_curve *curve)
+{
+    return curve->kind == MW_CURVE_PSS || (sheet->plot->readings && curve->kind != MW_CURVE_TREND);
+}
+
+/* Readings that are far apart are dots. */
+static bool has_dots(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
     enum { MOST_DOTS = 100 };
 
-    return curve->kind == MW_CURVE_PSS && curve->point_count <= MOST_DOTS &&
-           !sheet->look->characters;
+    return is_readings(sheet, curve) && curve->point_count <= MOST_DOTS && !sheet->look->characters;
+}
+
+static const char *curve_style(const struct sheet *sheet, const struct mw_plot_curve *curve)
+{
+    if (!has_dots(sheet, curve))
+        return "lines";
+    return curve->kind == MW_CURVE_PSS ? "points pointtype 7 pointsize 0.7"
+                                       : "linespoints pointtype 7 pointsize 0.7";
 }
 
 static void write_curve_blocks(const struct sheet *sheet)
@@ -133,10 +144,10 @@ static void write_curve_blocks(const struct sheet *sheet)
     for (size_t i = 0; i < plot->curve_count; i++) {
         const struct mw_plot_curve *curve = &plot->curves[i];
         struct mw_block_line line = {
-            .straight = strokes[curve->kind].straight,
+            .straight = is_readings(sheet, curve) || curve->kind == MW_CURVE_TREND,
             .strokes = sheet->look->characters,
             .band = mw_sheet_has_band(sheet, curve),
-            .dot_s = is_dots(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,
+            .dot_s = has_dots(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,
         };
 
         mw_block_begin(&sheet->block, "curve", i + 1);
@@ -181,8 +192,7 @@ static void write_curve_clauses(struct sheet *sheet)
         const struct mw_plot_curve *curve = &plot->curves[i];
 
         mw_sheet_begin_clause(sheet);
-        fprintf(sheet->out, "$curve%zu using 1:2 with %s", i + 1,
-                is_dots(sheet, curve) ? "points pointtype 7 pointsize 0.7" : "lines");
+        fprintf(sheet->out, "$curve%zu using 1:2 with %s", i + 1, curve_style(sheet, curve));
         write_stroke(sheet, &strokes[curve->kind], place);
         write_entry(sheet, entries++ < sheet->legend.curves, curve_word(i));
         place += takes_palette(curve);

@@ -18,15 +18,15 @@
 enum mw_curve_kind {
     MW_CURVE_PROCESS, /* one process */
     MW_CURVE_TREE,    /* the sum over a process tree: drawn strongest */
-    MW_CURVE_PSS,     /* read now and then: readings joined by dashed lines */
+    MW_CURVE_PSS,     /* proportional memory beside another metric: dashed */
     MW_CURVE_TREND,   /* a straight line laid through another curve */
 };
 
 /*
  * One point of a curve. low and high are the smallest and largest value that the point stands for;
  * where they differ from value, the curve has a min/max band there. A value holds until the next
- * point: curves are drawn as steps, but for PSS and a trend. A point whose value is NAN interrupts
- * the curve; it stands where the value ceases to be known.
+ * point: curves are drawn as steps, but for readings and a trend. A point whose value is NAN
+ * interrupts the curve; it stands where the value ceases to be known.
  */
 struct mw_plot_point {
     double t_s;
@@ -74,6 +74,7 @@ struct mw_plot {
     const char *subtitle; /* smaller, below the title; NULL for none */
     double from_s, to_s;  /* the time axis; from_s < to_s */
     const char *y_label;  /* what is measured, say "resident memory (RSS)" */
+    bool readings; /* it is read now and then, as PSS is: dots, and straight lines between them */
     const struct mw_plot_curve *curves;
     size_t curve_count;
     const struct mw_plot_peak *peaks;
