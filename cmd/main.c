@@ -10,7 +10,7 @@
 
 static const struct command *const commands[] = {
     &run_command,  &plot_command, &show_command,  &peak_command,
-    &list_command, &rm_command,   &clean_command,
+    &list_command, &rm_command,   &clean_command, &doctor_command,
 };
 
 enum { COMMAND_COUNT = MW_COUNT(commands) };

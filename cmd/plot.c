@@ -118,13 +118,6 @@ static int find_format(const char *path, struct mw_plot_canvas *ret_canvas, bool
     return -EINVAL;
 }
 
-static bool has_display(void)
-{
-    const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
-
-    return (x11 && *x11) || (wayland && *wayland);
-}
-
 /* The whole terminal, less the line for the prompt. */
 static struct mw_plot_canvas terminal_canvas(void)
 {
@@ -225,7 +218,7 @@ static int show_somewhere(const struct mw_plot *plot, const struct mw_plot_canva
 
 static struct mw_plot_canvas default_canvas(const struct plot_options *plot)
 {
-    if (!plot->script && has_display())
+    if (!plot->script && mw_gnuplot_has_display())
         return (struct mw_plot_canvas){.format = MW_PLOT_WINDOW};
     if (!plot->script && isatty(STDOUT_FILENO))
         return terminal_canvas();

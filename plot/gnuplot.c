@@ -1,6 +1,7 @@
 #include "plot/gnuplot.h"
 
 #include "util/array.h"
+#include "util/ask.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -27,6 +28,9 @@ enum { SCRIPT_FD = 3 };
  * ever where its helper cannot start), and the helper of x11 to say that there is no display.
  */
 enum { WINDOW_TIMEOUT_MS = 8000, HELPER_MS = 150 };
+
+/* The terminals that open windows, the best first. */
+static const char *const window_terminals[] = {"qt", "wxt", "x11"};
 
 #define MISSING "gnuplot is not installed: apt install gnuplot-nox"
 
@@ -443,11 +447,12 @@ static int wait_for_window(const struct run *run, struct mw_error *error)
 /* Tries one terminal after the other: some are there and cannot open a window. */
 static int try_terminals(struct run *run, struct mw_error *error)
 {
-    static const char *const settings[] = {"window = 'qt'", "window = 'wxt'", "window = 'x11'"};
+    char setting[32];
     int code = 0;
 
-    for (size_t i = 0; i < MW_COUNT(settings); i++) {
-        code = run_start(run, settings[i], true, error);
+    for (size_t i = 0; i < MW_COUNT(window_terminals); i++) {
+        snprintf(setting, sizeof setting, "window = '%s'", window_terminals[i]);
+        code = run_start(run, setting, true, error);
         if (code == 0)
             code = wait_for_window(run, error);
         if (code == 0 || code == -ENOENT)
@@ -458,19 +463,101 @@ static int try_terminals(struct run *run, struct mw_error *error)
                         "file with -o");
 }
 
+bool mw_gnuplot_has_display(void)
+{
+    const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+
+    return (x11 && *x11) || (wayland && *wayland);
+}
+
 int mw_gnuplot_show(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
                     struct mw_error *error)
 {
     struct mw_plot_canvas window = *canvas;
     mw_auto_run struct run run = {.script = -1, .output = -1, .messages = -1};
-    const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
     int code;
 
     window.format = MW_PLOT_WINDOW;
-    if (!(x11 && *x11) && !(wayland && *wayland))
+    if (!mw_gnuplot_has_display())
         return mw_error_set(error, -ENOTSUP, "there is no display to open a window on");
     if ((code = run_prepare(&run, plot, &window, error)) < 0)
         return code;
     run.output = run.messages;
     return try_terminals(&run, error);
+}
+
+/* Questions */
+
+/* Whether a list of words with blanks between them has the word. */
+static bool has_word(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *at = list; *at; at += strspn(at, " \t")) {
+        size_t end = strcspn(at, " \t");
+
+        if (end == length && strncmp(at, word, length) == 0)
+            return true;
+        at += end;
+    }
+    return false;
+}
+
+static void find_terminals(struct mw_gnuplot *gnuplot, const char *list)
+{
+    static const enum mw_plot_format formats[] = {MW_PLOT_PNG, MW_PLOT_SVG, MW_PLOT_PDF,
+                                                  MW_PLOT_TEXT};
+    struct mw_gnuplot_terminal *terminal = gnuplot->terminals;
+
+    _Static_assert(MW_COUNT(formats) + MW_COUNT(window_terminals) == MW_GNUPLOT_TERMINALS,
+                   "there is a place for each terminal");
+    for (size_t i = 0; i < MW_COUNT(formats); i++)
+        *terminal++ = (struct mw_gnuplot_terminal){.name = mw_plot_terminal(formats[i]),
+                                                   .format = formats[i]};
+    for (size_t i = 0; i < MW_COUNT(window_terminals); i++)
+        *terminal++ =
+            (struct mw_gnuplot_terminal){.name = window_terminals[i], .format = MW_PLOT_WINDOW};
+    for (size_t i = 0; i < MW_GNUPLOT_TERMINALS; i++)
+        gnuplot->terminals[i].present = has_word(list, gnuplot->terminals[i].name);
+}
+
+/* "5.4 4": the version and its patch level. */
+static int read_version(struct mw_gnuplot *gnuplot, const char *text)
+{
+    char *rest;
+    long major = strtol(text, &rest, 10), minor;
+
+    if (rest == text || *rest != '.')
+        return -EBADMSG;
+    minor = strtol(rest + 1, &rest, 10);
+    gnuplot->too_old = major < 5 || (major == 5 && minor < 4);
+    snprintf(gnuplot->version, sizeof gnuplot->version, "%ld.%ld.%s", major, minor,
+             rest + strspn(rest, " "));
+    return 0;
+}
+
+int mw_gnuplot_ask(struct mw_gnuplot *ret_gnuplot, struct mw_error *error)
+{
+    static char name[] = "gnuplot", no_init[] = "-d", execute[] = "-e";
+    static char question[] = "print 'memwatch-version ', GPVAL_VERSION, GPVAL_PATCHLEVEL;"
+                             "print 'memwatch-terminals ', GPVAL_TERMINALS";
+    enum { TIMEOUT_MS = 3000 };
+    char *const arguments[] = {name, no_init, execute, question, NULL};
+    mw_auto_free char **environment = plain_environment();
+    struct mw_gnuplot gnuplot = {0};
+    char answer[8192], version[24], list[4096];
+    int code;
+
+    if (!environment)
+        return mw_error_errno(error, ENOMEM, "gnuplot cannot be asked");
+    code = mw_ask(name, arguments, environment, TIMEOUT_MS, answer, sizeof answer, error);
+    if (code < 0)
+        return code;
+    if (!mw_ask_find(answer, "memwatch-version", version, sizeof version) ||
+        !mw_ask_find(answer, "memwatch-terminals", list, sizeof list) ||
+        read_version(&gnuplot, version) < 0)
+        return mw_error_set(error, -EBADMSG, "it does not answer as gnuplot does");
+    find_terminals(&gnuplot, list);
+    *ret_gnuplot = gnuplot;
+    return 0;
 }

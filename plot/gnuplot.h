@@ -28,4 +28,28 @@ int mw_gnuplot_draw(const struct mw_plot *plot, const struct mw_plot_canvas *can
 int mw_gnuplot_show(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
                     struct mw_error *error);
 
+/* A terminal of gnuplot's that memwatch draws with. */
+struct mw_gnuplot_terminal {
+    const char *name;
+    enum mw_plot_format format; /* what it draws */
+    bool present;               /* this gnuplot has it */
+};
+
+enum { MW_GNUPLOT_TERMINALS = 7 };
+
+struct mw_gnuplot {
+    char version[32]; /* "5.4.4" */
+    bool too_old;     /* for the scripts that memwatch writes */
+    struct mw_gnuplot_terminal terminals[MW_GNUPLOT_TERMINALS];
+};
+
+/*
+ * Asks gnuplot what it can draw, and waits a few seconds for the answer at most. -ENOENT when there
+ * is no gnuplot; the other errors say what is wrong with it.
+ */
+int mw_gnuplot_ask(struct mw_gnuplot *ret_gnuplot, struct mw_error *error);
+
+/* Whether the environment names a display to open a window on. */
+bool mw_gnuplot_has_display(void);
+
 #endif

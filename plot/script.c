@@ -24,6 +24,11 @@ static const struct look looks[] = {
                         true, false},
 };
 
+const char *mw_plot_terminal(enum mw_plot_format format)
+{
+    return looks[format].terminal;
+}
+
 unsigned mw_plot_columns(const struct mw_plot_canvas *canvas)
 {
     return canvas->width ? canvas->width : looks[canvas->format].width;

@@ -28,6 +28,9 @@ struct mw_plot_canvas {
     unsigned width, height;
 };
 
+/* The name of gnuplot's terminal that draws the format; NULL for a window, which has several. */
+const char *mw_plot_terminal(enum mw_plot_format format);
+
 /* How many different times are worth a point of their own: the canvas' width in pixels or cells. */
 unsigned mw_plot_columns(const struct mw_plot_canvas *canvas);
 

@@ -3,10 +3,12 @@
 The binary under test is $MEMWATCH, else memwatch from PATH.
 """
 
+import ctypes
 import fcntl
 import json
 import os
 import pathlib
+import platform
 import select
 import shutil
 import signal
@@ -76,12 +78,13 @@ class Folder:
         return result
 
     def start(self, *words, env=None, **options):
-        """Starts memwatch and returns the Popen."""
+        """Starts memwatch, below another program if before names one, and returns the Popen."""
         options.setdefault("cwd", self.path)
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        return subprocess.Popen([MEMWATCH, *words], env={**self.env, **(env or {})}, **options)
+        return subprocess.Popen([*options.pop("before", ()), MEMWATCH, *words],
+                                env={**self.env, **(env or {})}, **options)
 
     def record(self, *words, file="run.db", options=()):
         """Records a program into a file and returns the file's path."""
@@ -118,6 +121,60 @@ def open_folder():
     shutil.rmtree(path)
 
 
+def reachable_by_all(path):
+    """Whether every user can execute the file."""
+    parts = os.path.realpath(path)
+    while parts != "/":
+        if not os.stat(parts).st_mode & 0o001:
+            return False
+        parts = os.path.dirname(parts)
+    return True
+
+
+@pytest.fixture
+def ordinary_user():
+    """Options that run memwatch as somebody whom rights bind."""
+    if os.geteuid() != 0:
+        return {}
+    if not reachable_by_all(MEMWATCH):
+        pytest.skip("the memwatch under test lies where an ordinary user cannot reach it")
+    return {"user": 65534, "group": 65534, "extra_groups": []}
+
+
+# --- a stricter machine -----------------------------------------------------------------------
+
+
+def deny(*calls):
+    """What a child does before exec so that perf or the connector is refused to it, with EACCES."""
+    numbers = {"x86_64": (298, 41), "aarch64": (241, 198)}.get(platform.machine())
+    if not numbers:
+        pytest.skip(f"the numbers of system calls on {platform.machine()} are not known here")
+    load, equal, give, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000 | 13
+    steps = [(load, 0, 0, 0)]  # the number of the call
+    if "perf" in calls:
+        steps += [(equal, 0, 1, numbers[0]), (give, 0, 0, refuse)]
+    if "connector" in calls:  # socket(AF_NETLINK, …, NETLINK_CONNECTOR)
+        steps += [(equal, 0, 5, numbers[1]), (load, 0, 0, 16), (equal, 0, 3, 16),
+                  (load, 0, 0, 32), (equal, 0, 1, 11), (give, 0, 0, refuse)]
+    steps += [(give, 0, 0, allow)]
+
+    class Step(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_ushort), ("yes", ctypes.c_ubyte), ("no", ctypes.c_ubyte),
+                    ("value", ctypes.c_uint)]
+
+    class Filter(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.POINTER(Step))]
+
+    steps = (Step * len(steps))(*steps)
+    program = Filter(len(steps), steps)
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def install():
+        if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
+            raise OSError(ctypes.get_errno(), "no filter of system calls can be set")
+    return install
+
+
 # --- programs to record ----------------------------------------------------------------------
 
 
@@ -129,6 +186,98 @@ def python(code):
 def program(name, *words):
     """A command that runs one of tests/programs."""
     return [PYTHON, "-I", "-S", str(PROGRAMS / name), *map(str, words)]
+
+
+def guided(code, *words):
+    """A command that runs Python code which goes on where the test says so: see Guided."""
+    return [*python(GUIDED + code), *map(str, words)]
+
+
+# wait_for(NAME) waits until the test has made that file, and gives up one day.
+GUIDED = f"""
+import os, sys, time
+def wait_for(name):
+    until = time.monotonic() + {PATIENCE_S}
+    while not os.path.exists(name) and time.monotonic() < until:
+        time.sleep(0.005)
+def hold(mib):
+    return b"x" * (mib << 20)
+"""
+
+
+class Guided:
+    """A recording into a.db that is made step by step: no step depends on how fast a machine is."""
+
+    def __init__(self, folder, command, options=(), **start):
+        self.folder = folder
+        self.path = folder / "a.db"
+        self.process = folder.start("run", "-q", "-o", "a.db", *options, "--",
+                                    *map(str, command), **start)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:  # the test has failed
+            self.go_on()
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def line(self):
+        """The next line that the program prints."""
+        return self.process.stdout.readline().decode().rstrip("\n")
+
+    def allow(self, *names):
+        """Lets the program go on that waits for these files."""
+        for name in names:
+            (self.folder / name).touch()
+
+    def see(self, sql, *parameters):
+        """Waits until a query of the file has rows."""
+        return wait_for_rows(self.path, sql, *parameters)
+
+    def see_memory(self, pid, mib):
+        """Waits until a process is in the file with more than so much memory."""
+        self.see("SELECT 1 FROM samples WHERE metric = 'rss' AND pid = ? AND bytes > ?",
+                 int(pid), mib << 20)
+
+    def see_end(self, pid):
+        """Waits until the end of a process is in the file."""
+        self.see("SELECT 1 FROM process WHERE pid = ? AND end_us IS NOT NULL", int(pid))
+
+    def stop(self):
+        """Stops the recorder alone."""
+        def stopped():
+            stats = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+            return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in stats)
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(stopped, "the recorder stops")
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def finish(self, status=0):
+        """Waits for the end, and returns what show --json says of the run."""
+        _, errors = self.process.communicate(timeout=PATIENCE_S)
+        assert (self.process.returncode, errors) == (status, b"")
+        assert query(self.path, "PRAGMA integrity_check") == [("ok",)]
+        return self.folder.last_run("a.db")
+
+
+def processes_of(run, pid):
+    """The processes of a run that had this pid."""
+    return [process for process in run["processes"] if process["pid"] == int(pid)]
+
+
+def process_of(run, pid):
+    process, = processes_of(run, pid)
+    return process
 
 
 def kill_quietly(pid):
@@ -152,14 +301,19 @@ def wait_until(condition, what, patience_s=PATIENCE_S):
         time.sleep(0.01)
 
 
-def wait_for_samples(path, count=1):
-    """Waits until that many samples are committed to a file that is being recorded."""
+def wait_for_rows(path, sql, *parameters):
+    """Waits until a query of a file that is being recorded has rows, and returns them."""
     def committed():
         try:
-            return query(path, "SELECT count(*) FROM sample")[0][0] >= count
+            return query(path, sql, *parameters)
         except sqlite3.OperationalError:
-            return False
-    wait_until(committed, f"{count} samples in {path}")
+            return []
+    return wait_until(committed, f"{sql} {parameters} in {path}")
+
+
+def wait_for_samples(path, count=1):
+    """Waits until that many samples are committed to a file that is being recorded."""
+    wait_for_rows(path, "SELECT 1 FROM sample LIMIT 1 OFFSET ?", count - 1)
 
 
 def is_alive(pid):

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from conftest import (MEMWATCH, assert_one_line, execute, make_recording, program, python, query,
-                      wait_for_samples)
+                      reachable_by_all, wait_for_samples)
 
 READERS = [["show"], ["show", "--json"], ["peak"], ["plot", "--script"], ["plot", "-o", "a.txt"]]
 
@@ -129,15 +129,6 @@ def test_file_that_must_not_be_read(open_folder):
         result = open_folder.call(*command, "a.db", **user)
         assert result.returncode == 1
         assert "Permission denied" in assert_one_line(result.stderr)
-
-
-def reachable_by_all(path):
-    parts = os.path.realpath(path)
-    while parts != "/":
-        if not os.stat(parts).st_mode & 0o001:
-            return False
-        parts = os.path.dirname(parts)
-    return True
 
 
 def test_finished_recording_in_a_folder_that_cannot_be_written_can_be_read(open_folder):

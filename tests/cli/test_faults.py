@@ -9,17 +9,6 @@ import subprocess
 import pytest
 
 from conftest import MEMWATCH, PATIENCE_S, PYTHON, PROGRAMS, Folder, assert_one_line, python
-from test_bad_files import reachable_by_all
-
-
-@pytest.fixture
-def ordinary_user():
-    """Options that run memwatch as somebody whom rights bind."""
-    if os.geteuid() != 0:
-        return {}
-    if not reachable_by_all(MEMWATCH):
-        pytest.skip("the memwatch under test lies where an ordinary user cannot reach it")
-    return {"user": 65534, "group": 65534, "extra_groups": []}
 
 
 def test_folder_that_is_not_writable_costs_the_recording_alone(open_folder, ordinary_user):

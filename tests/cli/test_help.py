@@ -16,6 +16,7 @@ OPTIONS = {
     "peak": ["--json"],
     "rm": ["--dry-run"],
     "clean": ["--dry-run"],
+    "doctor": ["--json"],
 }
 
 
@@ -62,7 +63,7 @@ def test_version(folder):
 
 
 @pytest.mark.parametrize("typed, meant", [("rnu", "run"), ("plt", "plot"), ("lst", "list"),
-                                          ("shwo", "show"), ("peek", "peak"), ("claen", "clean")])
+                                          ("shwo", "show"), ("peek", "peak"), ("claen", "clean"), ("docter", "doctor")])
 def test_unknown_command_suggests_the_nearest(folder, typed, meant):
     result = folder.call(typed)
     assert result.returncode == 2

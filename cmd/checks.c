@@ -1,0 +1,640 @@
+#include "cmd/checks.h"
+
+#include "capture/launch.h"
+#include "capture/probe.h"
+#include "cmd/json.h"
+#include "cmd/python.h"
+#include "plot/gnuplot.h"
+#include "util/array.h"
+#include "util/cleanup.h"
+#include "util/format.h"
+#include "util/text.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+/* The timer is measured at 1 kHz: the shortest interval that is asked for often. */
+static const int64_t timer_interval_ns = 1000000, timer_duration_ns = 1000000000;
+
+/* The ways to find children that can be asked for by themselves, the best first. */
+static const struct method {
+    const char *name; /* of run's --tracking */
+    enum mw_tracking tracking;
+    enum check_status status;
+    const char *headline, *in_short, *meaning;
+} methods[] = {
+    {"perf", MW_TRACKING_PERF, CHECK_OK, "the kernel tells of every child", "every child seen",
+     "A child is in the record with its times, however short it lives."},
+    {"connector", MW_TRACKING_CONNECTOR, CHECK_OK, "the kernel tells of every child",
+     "every child seen",
+     "A child is in the record with its times, however short it lives. The events of the whole "
+     "machine pass by for it: perf would cost less where there are many."},
+    {"poll", MW_TRACKING_POLL, CHECK_LIMITED, "children are looked for",
+     "short-lived children missed",
+     "A child that lives for less than about half a millisecond may be missed, and a time is that "
+     "of the look which found it."},
+};
+
+enum { METHODS = MW_COUNT(methods) };
+
+/* All that is found out, before it is put into words. */
+struct findings {
+    int64_t rss_bound_bytes;
+    struct mw_probe_marks marks;
+    struct mw_probe_tracking best, tracking[METHODS];
+    struct mw_probe_timer timer;
+    struct mw_gnuplot gnuplot;
+    struct mw_error gnuplot_failure; /* its code is 0 where gnuplot answers */
+    char *gnuplot_path;
+    struct pythons pythons;
+};
+
+/* --- words ------------------------------------------------------------------------------------ */
+
+/* NULL when memory ran out, which checks_make notices at the end. */
+static __attribute__((format(printf, 1, 2))) char *words(const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+    int length;
+
+    va_start(arguments, format);
+    length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return length < 0 ? NULL : text;
+}
+
+/* Appends to a text that may be NULL. */
+static void append(char **text, const char *before, const char *more)
+{
+    char *longer = words("%s%s%s", *text ? *text : "", *text ? before : "", more);
+
+    if (longer) {
+        free(*text);
+        *text = longer;
+    }
+}
+
+/* In front of what only root may do. */
+static const char *as_root(void)
+{
+    return geteuid() == 0 ? "" : "sudo ";
+}
+
+static json_t *microseconds(int64_t ns)
+{
+    return ns < 0 ? json_null() : json_integer(ns / 1000);
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static void check_rss(struct check *check, const struct findings *findings)
+{
+    int64_t bound = findings->rss_bound_bytes;
+    char bytes[MW_FORMAT_SIZE];
+
+    if (bound == 0) {
+        check->headline = words("exact to the page");
+        check->meaning = words("A sample is what the process had in memory at that moment.");
+    } else {
+        check->status = CHECK_LIMITED;
+        check->headline = words("may be off by %s", mw_format_bytes(bytes, bound));
+        check->meaning = words("This kernel lets each CPU hold back some pages of a process's "
+                               "count; the error does not grow with time. Linux 6.16 and later, "
+                               "and 6.12.39, count exactly.");
+    }
+    check->facts = json_pack("{s:b, s:I}", "exact", bound == 0, "bound_bytes", (json_int_t)bound);
+}
+
+static const char *why_not(int code)
+{
+    const char *text = strerrordesc_np(-code);
+
+    if (code == -ENODATA)
+        return "a spike did not show in it";
+    return text ? text : "for no known reason";
+}
+
+static void check_peak_windows(struct check *check, const struct findings *findings)
+{
+    const struct mw_probe_marks *marks = &findings->marks;
+    const char *why = why_not(marks->code);
+    char bytes[MW_FORMAT_SIZE];
+
+    if (marks->code == 0) {
+        check->headline = words("spikes between two samples are seen, to within %s",
+                                mw_format_bytes(bytes, marks->bound_kib * 1024));
+        check->meaning = words("By the kernel's high-water mark. Reading it resets it, so that "
+                               "/usr/bin/time -v around the program tells less than the truth: "
+                               "run --peak-window off leaves it alone.");
+    } else {
+        check->status = CHECK_MISSING;
+        check->headline = words("no use of the kernel's high-water mark");
+        check->meaning = words("What comes and goes between two samples is not in the record; a "
+                               "shorter interval misses less. The kernel needs "
+                               "CONFIG_PROC_PAGE_MONITOR (clear_refs: %s).",
+                               why);
+        check->improve = words("memwatch run --interval 0.001 PROGRAM");
+    }
+    check->facts = json_pack("{s:b, s:I, s:o}", "works", marks->code == 0, "bound_bytes",
+                             (json_int_t)marks->bound_kib * 1024, "error",
+                             marks->code ? json_string(why) : json_null());
+}
+
+/* --- tracking --------------------------------------------------------------------------------- */
+
+static bool works(const struct findings *findings, enum mw_tracking tracking)
+{
+    for (size_t i = 0; i < METHODS; i++) {
+        if (methods[i].tracking == tracking)
+            return findings->tracking[i].failure.code == 0;
+    }
+    return false;
+}
+
+/* Which of the methods `best` has taken; NULL: none of them. */
+static const struct method *best_method(const struct findings *findings)
+{
+    const char *best = findings->best.method;
+
+    for (size_t i = 0; best && findings->best.failure.code == 0 && i < METHODS; i++) {
+        const char *method = findings->tracking[i].method;
+
+        if (method && strcmp(method, best) == 0)
+            return &methods[i];
+    }
+    return NULL;
+}
+
+/* Why the kernel does not tell of children, and what could be done. */
+static void explain_refusal(struct check *check, const char *why)
+{
+    mw_auto_free char *reason = NULL;
+    int level = 0;
+    bool known = mw_probe_paranoid(&level) == 0;
+
+    if (getauxval(AT_SECURE)) {
+        reason = words("memwatch has file capabilities or a set-id bit, which hide its children "
+                       "from perf and take TMPDIR and LD_LIBRARY_PATH from the program.");
+        check->improve = words("%ssetcap -r \"$(command -v memwatch)\"", as_root());
+    } else if (known && level > 2) {
+        reason = words("kernel.perf_event_paranoid is %d here, and would have to be 2.", level);
+        check->improve = words("%ssysctl kernel.perf_event_paranoid=2", as_root());
+    } else if (known) {
+        reason = words("perf is refused although kernel.perf_event_paranoid is %d, as in a "
+                       "container (%s).",
+                       level, why);
+    } else {
+        reason = words("This kernel has no perf events (%s).", why);
+    }
+    if (reason)
+        append(&check->meaning, " ", reason);
+}
+
+static json_t *tracking_facts(const struct findings *findings)
+{
+    json_t *works = json_object();
+    int level = 0;
+    bool known = mw_probe_paranoid(&level) == 0;
+
+    for (size_t i = 0; i < METHODS; i++) {
+        const struct mw_error *failure = &findings->tracking[i].failure;
+
+        json_object_set_new(works, methods[i].name,
+                            json_pack("{s:b, s:o}", "works", failure->code == 0, "error",
+                                      failure->code ? json_text(failure->text) : json_null()));
+    }
+    return json_pack("{s:o, s:o, s:o}", "best",
+                     findings->best.method ? json_text(findings->best.method) : json_null(),
+                     "methods", works, "perf_event_paranoid",
+                     known ? json_integer(level) : json_null());
+}
+
+static void check_tracking(struct check *check, const struct findings *findings)
+{
+    const struct method *best = best_method(findings);
+    mw_auto_free char *others = NULL;
+
+    check->status = best ? best->status : CHECK_MISSING;
+    check->headline = words("%s%s%s", best ? best->name : "none", best ? ": " : "",
+                            best ? best->headline : ": children are not seen");
+    for (size_t i = 0; i < METHODS; i++) {
+        if (&methods[i] != best && findings->tracking[i].failure.code == 0)
+            append(&others, ", ", methods[i].name);
+    }
+    if (others)
+        append(&check->headline, "; also works: ", others);
+    if (best && strcmp(findings->best.method, "scan") == 0)
+        check->meaning = words("This kernel has no lists of children, so that all processes are "
+                               "read: a child that lives for less than a second may be missed.");
+    else
+        check->meaning = words("%s", best ? best->meaning : "The program alone is recorded.");
+    append(&check->meaning, " ",
+           works(findings, MW_TRACKING_CONNECTOR)
+               ? "How it ended comes from the proc connector."
+               : "How it ended is known where nobody had reaped it yet: the kernel's proc "
+                 "connector, which tells it, needs Linux 6.6 or root, and no container.");
+    if (!works(findings, MW_TRACKING_PERF))
+        explain_refusal(check, findings->tracking[0].failure.text);
+    check->facts = tracking_facts(findings);
+}
+
+/* --- timing ----------------------------------------------------------------------------------- */
+
+static bool has_default_scheduling(const struct findings *findings)
+{
+    return strcmp(findings->timer.scheduling, "default") == 0;
+}
+
+/*
+ * File capabilities would do it too, but at a price: with them the loader takes variables from the
+ * program's environment, and perf is refused.
+ */
+static char *better_scheduling(void)
+{
+    return geteuid() == 0 ? NULL : words("sudo prlimit --pid $$ --rtprio=1");
+}
+
+static const char *scheduling_headline(const char *scheduling)
+{
+    static const struct {
+        const char *scheduling, *headline;
+    } headlines[] = {
+        {"fifo:1", "fifo:1, before every ordinary program"},
+        {"nice:-20", "nice:-20, before most other programs"},
+    };
+
+    for (size_t i = 0; i < MW_COUNT(headlines); i++) {
+        if (strcmp(scheduling, headlines[i].scheduling) == 0)
+            return headlines[i].headline;
+    }
+    return "default, in turns with all other programs";
+}
+
+static void check_scheduling(struct check *check, const struct findings *findings)
+{
+    bool plain = has_default_scheduling(findings);
+
+    check->headline = words("%s", scheduling_headline(findings->timer.scheduling));
+    if (!plain) {
+        check->meaning = words("Samples are taken on time also while the machine is busy.");
+    } else {
+        check->status = CHECK_LIMITED;
+        check->meaning = words("While the machine is busy samples come late or are missed, which "
+                               "is counted and shown. ");
+        append(&check->meaning, "",
+               geteuid() == 0 ? "This root lacks CAP_SYS_NICE, as in a container."
+                              : "The command holds for this shell and what is started from it.");
+        check->improve = better_scheduling();
+    }
+    check->facts = json_pack("{s:s}", "scheduling", findings->timer.scheduling);
+}
+
+static bool keeps_time(const struct mw_probe_timer *timer)
+{
+    return timer->ticks_taken * 100 >= timer->ticks_due * 99 &&
+           timer->lateness_p99_ns <= timer_interval_ns / 2;
+}
+
+static void check_timer(struct check *check, const struct findings *findings)
+{
+    const struct mw_probe_timer *timer = &findings->timer;
+    char taken[MW_FORMAT_SIZE], due[MW_FORMAT_SIZE], p50[MW_FORMAT_SIZE], p99[MW_FORMAT_SIZE],
+        max[MW_FORMAT_SIZE];
+
+    check->status = keeps_time(timer) ? CHECK_OK : CHECK_LIMITED;
+    check->headline = words("%s of %s samples at 1 kHz, 99 %% at most %s late",
+                            mw_format_count(taken, (int64_t)timer->ticks_taken),
+                            mw_format_count(due, (int64_t)timer->ticks_due),
+                            mw_format_duration(p99, timer->lateness_p99_ns));
+    check->meaning = words("In one second; half of them at most %s late, the latest %s.",
+                           mw_format_duration(p50, timer->lateness_p50_ns),
+                           mw_format_duration(max, timer->lateness_max_ns));
+    if (check->status != CHECK_OK) {
+        append(&check->meaning, " ",
+               "The machine is busy, or a guest on one that is: each sample has its true time, "
+               "but the interval is not kept. The default, 10 ms, asks for less.");
+        if (has_default_scheduling(findings))
+            check->improve = better_scheduling();
+    }
+    check->facts = json_pack(
+        "{s:f, s:I, s:I, s:I, s:{s:o, s:o, s:o}}", "interval_s", (double)timer_interval_ns / 1e9,
+        "ticks_due", (json_int_t)timer->ticks_due, "ticks_taken", (json_int_t)timer->ticks_taken,
+        "ticks_missed", (json_int_t)(timer->ticks_due - timer->ticks_taken), "lateness_us", "p50",
+        microseconds(timer->lateness_p50_ns), "p99", microseconds(timer->lateness_p99_ns), "max",
+        microseconds(timer->lateness_max_ns));
+}
+
+/* --- pictures --------------------------------------------------------------------------------- */
+
+/* What each format is called for people. */
+static const char *const format_names[] = {
+    [MW_PLOT_PNG] = ".png",
+    [MW_PLOT_SVG] = ".svg",
+    [MW_PLOT_PDF] = ".pdf",
+    [MW_PLOT_TEXT] = "text",
+};
+
+/* The formats that gnuplot draws, or does not; NULL: there are none. A window is another check. */
+static char *formats(const struct mw_gnuplot *gnuplot, bool present)
+{
+    char *names = NULL;
+
+    for (size_t i = 0; i < MW_GNUPLOT_TERMINALS; i++) {
+        const struct mw_gnuplot_terminal *terminal = &gnuplot->terminals[i];
+
+        if (terminal->format != MW_PLOT_WINDOW && terminal->present == present)
+            append(&names, ", ", format_names[terminal->format]);
+    }
+    return names;
+}
+
+static char *install_gnuplot(void)
+{
+    return words("%sapt install %s", as_root(),
+                 mw_gnuplot_has_display() ? "gnuplot-qt" : "gnuplot-nox");
+}
+
+static void check_gnuplot_formats(struct check *check, const struct mw_gnuplot *gnuplot)
+{
+    mw_auto_free char *draws = formats(gnuplot, true);
+    mw_auto_free char *lacks = formats(gnuplot, false);
+
+    check->headline =
+        words("%s draws %s", gnuplot->version, draws ? draws : "nothing that memwatch needs");
+    check->meaning = words("No figure depends on it: it draws what was recorded.");
+    if (lacks || gnuplot->too_old) {
+        check->status = CHECK_LIMITED;
+        check->improve = install_gnuplot();
+    }
+    if (lacks) {
+        append(&check->meaning, " ", "It cannot draw ");
+        append(&check->meaning, "", lacks);
+        append(&check->meaning, "", ".");
+    }
+    if (gnuplot->too_old)
+        append(&check->meaning, " ", "memwatch is made for gnuplot 5.4 or later.");
+}
+
+static json_t *gnuplot_facts(const struct findings *findings)
+{
+    bool works = findings->gnuplot_failure.code == 0;
+    json_t *terminals = json_array();
+
+    for (size_t i = 0; works && i < MW_GNUPLOT_TERMINALS; i++) {
+        if (findings->gnuplot.terminals[i].present)
+            json_array_append_new(terminals, json_string(findings->gnuplot.terminals[i].name));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o}", "path",
+                     findings->gnuplot_path ? json_text(findings->gnuplot_path) : json_null(),
+                     "version", works ? json_text(findings->gnuplot.version) : json_null(),
+                     "terminals", terminals, "error",
+                     works ? json_null() : json_text(findings->gnuplot_failure.text));
+}
+
+static void check_gnuplot(struct check *check, const struct findings *findings)
+{
+    const struct mw_error *failure = &findings->gnuplot_failure;
+
+    if (failure->code == 0) {
+        check_gnuplot_formats(check, &findings->gnuplot);
+    } else {
+        check->status = CHECK_MISSING;
+        check->headline = failure->code == -ENOENT ? words("not found in PATH")
+                                                   : words("does not work: %s", failure->text);
+        check->meaning = words("memwatch plot cannot draw; all else works without it.");
+        check->improve = install_gnuplot();
+    }
+    check->facts = gnuplot_facts(findings);
+}
+
+/* The first of gnuplot's terminals that opens windows, or NULL. */
+static const char *window_terminal(const struct findings *findings)
+{
+    for (size_t i = 0; findings->gnuplot_failure.code == 0 && i < MW_GNUPLOT_TERMINALS; i++) {
+        const struct mw_gnuplot_terminal *terminal = &findings->gnuplot.terminals[i];
+
+        if (terminal->format == MW_PLOT_WINDOW && terminal->present)
+            return terminal->name;
+    }
+    return NULL;
+}
+
+static void check_display(struct check *check, const struct findings *findings)
+{
+    bool display = mw_gnuplot_has_display();
+    const char *terminal = window_terminal(findings);
+
+    if (display && terminal) {
+        check->headline = words("memwatch plot opens a window (%s)", terminal);
+        check->meaning = words("-o FILE draws into a file instead.");
+    } else {
+        check->headline =
+            words(display ? "there is one, but gnuplot opens no windows" : "none, so no windows");
+        check->meaning = words("memwatch plot draws in the terminal, or into a PNG file where its "
+                               "output is no terminal; -o FILE draws into a file.");
+    }
+    if (display && !terminal) {
+        check->status = CHECK_LIMITED;
+        check->improve = install_gnuplot();
+    }
+    check->facts = json_pack("{s:b, s:b, s:o}", "display", display, "window", display && terminal,
+                             "terminal", terminal ? json_string(terminal) : json_null());
+}
+
+/* --- Pythons ---------------------------------------------------------------------------------- */
+
+/* "/usr/bin/python3: 3.11.2" */
+static char *python_line(const struct python *python)
+{
+    bool common = strcmp(python->implementation, "cpython") == 0;
+
+    if (python->failure.code < 0)
+        return words("%s: does not run: %s", python->path, python->failure.text);
+    return words("%s: %s%s%s", python->path, common ? "" : python->implementation,
+                 common ? "" : " ", python->version);
+}
+
+/* Those beyond the one that runs scripts: a line each that runs, and the names of the others. */
+static void list_pythons(struct check *check, const struct pythons *pythons)
+{
+    mw_auto_free char *broken = NULL;
+
+    for (size_t i = 0; i < pythons->count; i++) {
+        const struct python *python = &pythons->list[i];
+        mw_auto_free char *line = python_line(python);
+
+        if (python->runs_scripts || !line)
+            continue;
+        if (python->failure.code == 0)
+            append(&check->list, "\n", line);
+        else
+            append(&broken, ", ", strrchr(python->path, '/') + 1);
+    }
+    if (broken) {
+        append(&check->meaning, " ", "Found, but not running (--json says why): ");
+        append(&check->meaning, "", broken);
+        append(&check->meaning, "", ".");
+    }
+}
+
+/* The command that names a Python which runs, where the first does not. */
+static char *other_python(const struct pythons *pythons)
+{
+    for (size_t i = 0; i < pythons->count; i++) {
+        mw_auto_free char *quoted = mw_text_command((const char *[]){pythons->list[i].path}, 1);
+
+        if (pythons->list[i].failure.code == 0 && quoted)
+            return words("memwatch run --python %s SCRIPT", quoted);
+    }
+    return words("%sapt install python3", as_root());
+}
+
+static json_t *python_facts(const struct pythons *pythons)
+{
+    json_t *found = json_array();
+
+    for (size_t i = 0; i < pythons->count; i++) {
+        const struct python *python = &pythons->list[i];
+        bool works = python->failure.code == 0;
+
+        json_array_append_new(
+            found,
+            json_pack("{s:o, s:o, s:o, s:b, s:o}", "path", json_text(python->path), "version",
+                      works ? json_text(python->version) : json_null(), "implementation",
+                      works ? json_text(python->implementation) : json_null(), "runs_scripts",
+                      python->runs_scripts, "error",
+                      works ? json_null() : json_text(python->failure.text)));
+    }
+    return json_pack("{s:o}", "found", found);
+}
+
+static void check_pythons(struct check *check, const struct findings *findings)
+{
+    const struct pythons *pythons = &findings->pythons;
+    const struct python *first =
+        pythons->count > 0 && pythons->list[0].runs_scripts ? &pythons->list[0] : NULL;
+
+    if (first) {
+        check->status = first->failure.code == 0 ? CHECK_OK : CHECK_LIMITED;
+        check->headline = python_line(first);
+        check->meaning = words("memwatch run SCRIPT.py runs it under this one; --python EXE "
+                               "chooses another.");
+    } else {
+        check->status = CHECK_MISSING;
+        check->headline = words("no python3 in PATH");
+        check->meaning = words("memwatch run cannot run a .py file that is not executable; "
+                               "--python EXE names a Python elsewhere.");
+    }
+    if (check->status != CHECK_OK)
+        check->improve = other_python(pythons);
+    list_pythons(check, pythons);
+    check->facts = python_facts(pythons);
+}
+
+/* --- all together ----------------------------------------------------------------------------- */
+
+static const struct {
+    const char *key, *title;
+    void (*make)(struct check *check, const struct findings *findings);
+} all[] = {
+    {"rss", "RSS accuracy", check_rss},       {"peak_windows", "peak windows", check_peak_windows},
+    {"tracking", "tracking", check_tracking}, {"scheduling", "scheduling", check_scheduling},
+    {"timer", "timer", check_timer},          {"gnuplot", "gnuplot", check_gnuplot},
+    {"display", "display", check_display},    {"pythons", "pythons", check_pythons},
+};
+
+_Static_assert(MW_COUNT(all) <= MOST_CHECKS, "there is a place for each check");
+
+const char *check_status_name(enum check_status status)
+{
+    static const char *const names[] = {"ok", "limited", "missing"};
+
+    return names[status];
+}
+
+static char *summarize(const struct findings *findings)
+{
+    const struct method *method = best_method(findings);
+    char rss[MW_FORMAT_SIZE], mark[MW_FORMAT_SIZE];
+
+    mw_format_bytes(rss, findings->rss_bound_bytes);
+    mw_format_bytes(mark, findings->marks.bound_kib * 1024);
+    return words("RSS %s%s, spikes %s%s, %s, 1 kHz %s.",
+                 findings->rss_bound_bytes ? "off by at most " : "exact",
+                 findings->rss_bound_bytes ? rss : "",
+                 findings->marks.code == 0 ? "to within " : "missed",
+                 findings->marks.code == 0 ? mark : "", method ? method->in_short : "no child seen",
+                 keeps_time(&findings->timer) ? "kept" : "not kept");
+}
+
+/* The timer comes last: the others must be the only thread, and must not disturb it. */
+static int find(struct findings *findings, struct mw_error *error)
+{
+    int code;
+
+    findings->rss_bound_bytes = mw_probe_rss_bound_kib() * 1024;
+    if ((code = mw_probe_marks(&findings->marks, error)) < 0 ||
+        (code = mw_probe_tracking(MW_TRACKING_BEST, &findings->best, error)) < 0)
+        return code;
+    for (size_t i = 0; i < METHODS; i++) {
+        code = mw_probe_tracking(methods[i].tracking, &findings->tracking[i], error);
+        if (code < 0)
+            return code;
+    }
+    mw_gnuplot_ask(&findings->gnuplot, &findings->gnuplot_failure);
+    mw_launch_find("gnuplot", &findings->gnuplot_path, NULL);
+    if ((code = pythons_find(&findings->pythons, error)) < 0)
+        return code;
+    return mw_probe_timer(timer_interval_ns, timer_duration_ns, &findings->timer, error);
+}
+
+static int word(struct checks *checks, const struct findings *findings, struct mw_error *error)
+{
+    checks->summary = summarize(findings);
+    for (; checks->count < MW_COUNT(all); checks->count++) {
+        struct check *check = &checks->list[checks->count];
+
+        *check = (struct check){.key = all[checks->count].key, .title = all[checks->count].title};
+        all[checks->count].make(check, findings);
+        if (!check->headline || !check->meaning || !check->facts || !checks->summary)
+            return mw_error_errno(error, ENOMEM, "cannot tell what was found");
+    }
+    return 0;
+}
+
+int checks_make(struct checks *ret_checks, struct mw_error *error)
+{
+    struct findings findings = {0};
+    int code = find(&findings, error);
+
+    *ret_checks = (struct checks){0};
+    if (code == 0)
+        code = word(ret_checks, &findings, error);
+    free(findings.gnuplot_path);
+    pythons_clear(&findings.pythons);
+    if (code < 0)
+        checks_clear(ret_checks);
+    return code;
+}
+
+void checks_clear(struct checks *checks)
+{
+    for (size_t i = 0; i < MOST_CHECKS; i++) {
+        struct check *check = &checks->list[i];
+
+        free(check->headline);
+        free(check->list);
+        free(check->meaning);
+        free(check->improve);
+        json_decref(check->facts);
+    }
+    free(checks->summary);
+    *checks = (struct checks){0};
+}
