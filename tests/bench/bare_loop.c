@@ -3,9 +3,9 @@
  * read /proc/PID/statm through a descriptor that stays open, and nothing else. A late tick is taken
  * once, as memwatch does.
  *
- *     bare_loop PID INTERVAL_NS default|nice:-20|fifo:1
+ *     bare_loop INTERVAL_NS default|nice:-20|fifo:1 PID…
  *
- * Ends when the process has ended, and prints how many ticks were due and how many it took.
+ * Ends when the first process has ended, and prints how many ticks were due and how many it took.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +19,8 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { MOST = 200 };
 
 static int schedule_as(const char *name)
 {
@@ -49,20 +51,32 @@ static int has_memory(int fd)
     return length > 0 && text[0] != '0';
 }
 
+static int open_statm(const char *pid)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/statm", atoi(pid));
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
     int64_t start_ns, interval_ns, due = 0, taken = 0;
-    char path[64];
-    int fd;
+    int fds[MOST], count = argc - 3;
 
-    if (argc != 4 || (interval_ns = atoll(argv[2])) <= 0) {
-        fprintf(stderr, "usage: bare_loop PID INTERVAL_NS default|nice:-20|fifo:1\n");
+    if (count < 1 || count > MOST || (interval_ns = atoll(argv[1])) <= 0) {
+        fprintf(stderr, "usage: bare_loop INTERVAL_NS default|nice:-20|fifo:1 PID...\n");
         return 2;
     }
-    snprintf(path, sizeof path, "/proc/%d/statm", atoi(argv[1]));
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || schedule_as(argv[3]) < 0) {
-        fprintf(stderr, "bare_loop: %s: %s\n", fd < 0 ? path : argv[3], strerror(errno));
+    for (int i = 0; i < count; i++) {
+        fds[i] = open_statm(argv[i + 3]);
+        if (fds[i] < 0) {
+            fprintf(stderr, "bare_loop: process %s: %s\n", argv[i + 3], strerror(errno));
+            return 1;
+        }
+    }
+    if (schedule_as(argv[2]) < 0) {
+        fprintf(stderr, "bare_loop: %s: %s\n", argv[2], strerror(errno));
         return 1;
     }
     start_ns = now_ns();
@@ -72,8 +86,10 @@ int main(int argc, char **argv)
 
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
             ;
-        if (!has_memory(fd))
+        if (!has_memory(fds[0]))
             break;
+        for (int i = 1; i < count; i++)
+            has_memory(fds[i]);
         taken++;
         due = (now_ns() - start_ns) / interval_ns + 1;
     }

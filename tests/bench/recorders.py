@@ -45,6 +45,16 @@ def await_end(pid):
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
+def await_children(pid, count):
+    """Waits until a process has so many children, and returns their pids."""
+    children = []
+    while len(children) < count:
+        time.sleep(0.01)
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = file.read().split()
+    return children
+
+
 @dataclass
 class Measurement:
     cpu_share: float  # of one core, in the window
@@ -52,6 +62,7 @@ class Measurement:
     high_water_bytes: int  # at the end of the window
     due: int = 0
     taken: int = 0
+    missed: int = 0  # of memwatch's ticks
     path: str = ""  # of the file it wrote
     recorder: dict = field(default_factory=dict)  # what memwatch says about itself
 
@@ -106,47 +117,59 @@ class Recorders:
     def target(self, *arguments):
         return [os.path.join(self.folder, "target"), *map(str, arguments)]
 
+    def known_memory(self, *arguments):
+        return [os.path.join(self.folder, "known_memory"), *map(str, arguments)]
+
     def show(self, path):
         text = subprocess.run(
             [self.memwatch_path, "show", "--json", path], check=True, stdout=subprocess.PIPE
         ).stdout
         return json.loads(text)["runs"][-1]
 
-    def memwatch_command(self, path, target):
-        interval = str(INTERVAL_S)
-        return [self.memwatch_path, "run", "-q", "-i", interval, "-o", path, "--", *target]
+    def memwatch_command(self, path, target, *options, interval_s=INTERVAL_S):
+        interval = f"{interval_s:g}"
+        start = [self.memwatch_path, "run", "-q", "-i", interval, *options, "-o", path, "--"]
+        return start + target
 
-    def mprof_command(self, path, target, *options):
-        interval = str(INTERVAL_S)
+    def mprof_command(self, path, target, *options, interval_s=INTERVAL_S):
+        interval = f"{interval_s:g}"
         start = [self.mprof_path, "run", "--nopython", *options, "-T", interval, "-o", path]
         return start + target
 
-    def memwatch(self, kind, window, environment=None):
+    def memwatch(self, kind, window, *, interval_s=INTERVAL_S):
         path = self.new_path(".db")
-        command = self.memwatch_command(path, self.target(kind, window.total_s))
-        process = subprocess.Popen(command, env=environment)
+        target = self.target(kind, window.total_s)
+        process = subprocess.Popen(self.memwatch_command(path, target, interval_s=interval_s))
         result, _ = watch_window(process, window, "memwatch")
         run = self.show(path)
         result.path, result.recorder = path, run["recorder"]
-        result.due, result.taken = run["ticks_due"], run["ticks_taken"]
+        result.due, result.taken, result.missed = (
+            run["ticks_due"], run["ticks_taken"], run["ticks_missed"]
+        )
         self.scheduling = result.recorder["scheduling"]
         return result
 
-    def mprof(self, kind, window, *options):
+    def mprof(self, kind, window, *options, interval_s=INTERVAL_S):
         path = self.new_path(".dat")
-        command = self.mprof_command(path, self.target(kind, window.total_s), *options)
+        target = self.target(kind, window.total_s)
+        command = self.mprof_command(path, target, *options, interval_s=interval_s)
         process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)
         result, (begin, end) = watch_window(process, window, "mprof")
         with open(path, encoding="utf-8", errors="replace") as lines:
             dates = [float(line.split()[2]) for line in lines if line.startswith("MEM ")]
         result.path = path
-        result.due = round((end - begin) / INTERVAL_S)
+        result.due = round((end - begin) / interval_s)
         result.taken = sum(begin <= date < end for date in dates)
         return result
 
-    def bare_loop(self, kind, window, scheduling):
+    def bare_loop_command(self, scheduling, *pids, interval_s=INTERVAL_S):
+        start = [os.path.join(self.folder, "bare_loop"), str(round(interval_s * 1e9)), scheduling]
+        return start + [str(pid) for pid in pids]
+
+    def bare_loop(self, kind, window, scheduling, *, interval_s=INTERVAL_S, children=0):
         target = subprocess.Popen(self.target(kind, window.total_s))
-        loop = [os.path.join(self.folder, "bare_loop"), str(target.pid), "1000000", scheduling]
+        pids = await_children(target.pid, children)
+        loop = self.bare_loop_command(scheduling, target.pid, *pids, interval_s=interval_s)
         process = subprocess.Popen(loop, stdout=subprocess.PIPE)
         result, _ = watch_window(process, window, "the bare loop")
         result.due, result.taken = map(int, process.stdout.read().split())

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Prints memwatch's figures as a Markdown table, each beside its baseline of the same run.
+# Prints memwatch's figures as Markdown tables, each beside its baseline of the same run.
 #
-#   sh tests/bench/run.sh [--quick]
+#   sh tests/bench/run.sh [--quick] [cost|capture]…     nothing named: all
 #
-# Without --quick it takes about 8 minutes, with it less than one, on a smaller amount of work that
-# the table names. Measures the memwatch of PATH, or $MEMWATCH. Needs a C compiler ($CC or cc) and
-# python3; mprof (Debian: python3-memory-profiler and python3-matplotlib) for what is compared with
-# it. Exits with 0 whatever the figures are; with 1 when one could not be measured.
+# cost: processor time, memory, file size, seconds for a picture. capture: ticks, lateness, what being
+# recorded costs the target, and how much of the truth is in the record. Each takes about 8 minutes;
+# with --quick both take about one and a quarter, on a smaller amount of work that the tables name.
+#
+# Measures the memwatch of PATH, or $MEMWATCH. Needs a C compiler ($CC or cc) and python3; mprof
+# (Debian: python3-memory-profiler and python3-matplotlib) for what is compared with it. Exits with 0
+# whatever the figures are; with 1 when one could not be measured.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,6 +23,7 @@ build() {
 }
 build -o "$folder/bare_loop" "$here/bare_loop.c"
 build -o "$folder/target" "$here/../programs/bench_target.c"
+build -o "$folder/known_memory" "$here/../programs/known_memory.c"
 build -shared -fPIC -o "$folder/count_allocations.so" "$here/count_allocations.c"
 
 python3 "$here/bench.py" --folder "$folder" "$@"

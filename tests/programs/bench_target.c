@@ -6,24 +6,36 @@
  *                                     from the start: each tick of 1 ms sees a value of its own
  *     bench_target work ROUNDS        faults 64 MiB in and gives them back, ROUNDS times, as fast
  *                                     as it can, and prints how many nanoseconds that took
+ *     bench_target compute ROUNDS     prints its pid, waits for a line, and computes ROUNDS times
+ *                                     (about 1 ms each) without a system call; prints the same
+ *     bench_target spin SECONDS       keeps one CPU busy
+ *     bench_target family SECONDS     is 100 processes, each of which holds 1 MiB and sleeps
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { PAGE = 4096, PAGES = 16384 };
+enum { PAGE = 4096, PAGES = 16384, FAMILY = 100, FAMILY_PAGES = 256, WORDS = 32768 };
 
 static char *memory;
 
+static void touch(size_t pages)
+{
+    for (size_t i = 0; i < pages; i++)
+        memory[i * PAGE] = 1;
+}
+
 static void touch_all(void)
 {
-    for (size_t i = 0; i < PAGES; i++)
-        memory[i * PAGE] = 1;
+    touch(PAGES);
 }
 
 static void drop_all(void)
@@ -76,6 +88,52 @@ static void work(int64_t rounds)
     printf("%" PRId64 "\n", now_ns() - start_ns);
 }
 
+/* Works on 256 KiB, so that caches which a recorder has emptied are part of what it costs. */
+static void compute(int64_t rounds)
+{
+    uint64_t *words = (uint64_t *)(void *)memory;
+    uint64_t sum = 1;
+    int64_t start_ns;
+
+    touch_all();
+    printf("%d\n", (int)getpid());
+    fflush(stdout);
+    if (getchar() == EOF)
+        return;
+    start_ns = now_ns();
+    for (int64_t i = 0; i < rounds * 28; i++) {
+        for (size_t j = 0; j < WORDS; j++)
+            words[j] = sum = sum * UINT64_C(0x9e3779b97f4a7c15) + words[j];
+    }
+    printf("%" PRId64 "\n", now_ns() - start_ns);
+}
+
+static void spin(int64_t duration_ns)
+{
+    int64_t end_ns = now_ns() + duration_ns;
+
+    while (now_ns() < end_ns)
+        ;
+}
+
+static void live_as_family(int64_t duration_ns)
+{
+    int64_t end_ns = now_ns() + duration_ns;
+
+    for (int i = 1; i < FAMILY; i++) {
+        if (fork() != 0)
+            continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        touch(FAMILY_PAGES);
+        sleep_until(end_ns);
+        _exit(0);
+    }
+    touch(FAMILY_PAGES);
+    sleep_until(end_ns);
+    while (wait(NULL) > 0)
+        ;
+}
+
 int main(int argc, char **argv)
 {
     double amount = argc == 3 ? atof(argv[2]) : 0;
@@ -91,8 +149,15 @@ int main(int argc, char **argv)
         change((int64_t)(amount * 1e9));
     else if (amount > 0 && strcmp(argv[1], "work") == 0)
         work((int64_t)amount);
+    else if (amount > 0 && strcmp(argv[1], "compute") == 0)
+        compute((int64_t)amount);
+    else if (amount > 0 && strcmp(argv[1], "spin") == 0)
+        spin((int64_t)(amount * 1e9));
+    else if (amount > 0 && strcmp(argv[1], "family") == 0)
+        live_as_family((int64_t)(amount * 1e9));
     else {
-        fprintf(stderr, "usage: bench_target steady|changing SECONDS, or work ROUNDS\n");
+        fprintf(stderr, "usage: bench_target steady|changing|spin|family SECONDS,"
+                        " or work|compute ROUNDS\n");
         return 2;
     }
     return 0;
