@@ -29,35 +29,52 @@ void mw_high_water_close(struct mw_high_water *mark)
     mark->status_fd = mark->clear_fd = -1;
 }
 
-static int take(int status_fd, int clear_fd, uint64_t *ret_kib, int64_t *ret_blind_ns)
+/* How much may come and go in a time: each thread that has a CPU is given memory. */
+static uint64_t unseen_kib(int64_t blind_ns, uint64_t threads)
+{
+    enum { KIB_PER_US = 32 };
+    uint64_t cpus = (uint64_t)sysconf(_SC_NPROCESSORS_CONF);
+
+    return (uint64_t)blind_ns * KIB_PER_US * (threads < cpus ? threads : cpus) / 1000;
+}
+
+static int take(int status_fd, int clear_fd, struct mw_high_water_reading *ret_reading)
 {
     char text[4096];
     ssize_t length = pread(status_fd, text, sizeof text, 0);
     int64_t read_ns = mw_now_ns();
+    struct mw_high_water_reading reading = {0};
+    uint64_t now_kib, threads;
     int code;
 
     if (length < 0)
         return -errno;
-    if ((code = mw_procfs_parse_kib(text, (size_t)length, "VmHWM", ret_kib)) < 0)
+    if ((code = mw_procfs_parse_kib(text, (size_t)length, "VmHWM", &reading.kib)) < 0 ||
+        (code = mw_procfs_parse_kib(text, (size_t)length, "VmRSS", &now_kib)) < 0 ||
+        (code = mw_procfs_parse_number(text, (size_t)length, "Threads", &threads)) < 0)
         return code;
-    if (pwrite(clear_fd, "5", 1, 0) < 0)
-        return -errno;
-    *ret_blind_ns = mw_now_ns() - read_ns;
+    if (now_kib < reading.kib) {
+        if (pwrite(clear_fd, "5", 1, 0) < 0)
+            return -errno;
+        reading.blind_ns = mw_now_ns() - read_ns;
+        reading.unseen_kib = unseen_kib(reading.blind_ns, threads);
+    }
+    *ret_reading = reading;
     return 0;
 }
 
-int mw_high_water_take(const struct mw_high_water *mark, uint64_t *ret_kib, int64_t *ret_blind_ns)
+int mw_high_water_take(const struct mw_high_water *mark, struct mw_high_water_reading *ret_reading)
 {
     mw_auto_fd int status_fd = -1;
     mw_auto_fd int clear_fd = -1;
 
     if (mark->status_fd >= 0 && mark->clear_fd >= 0)
-        return take(mark->status_fd, mark->clear_fd, ret_kib, ret_blind_ns);
+        return take(mark->status_fd, mark->clear_fd, ret_reading);
     clear_fd = mw_procfs_open(mark->pid, "clear_refs", O_WRONLY);
     if (clear_fd < 0)
         return clear_fd;
     status_fd = mw_procfs_open(mark->pid, "status", O_RDONLY);
-    return status_fd < 0 ? status_fd : take(status_fd, clear_fd, ret_kib, ret_blind_ns);
+    return status_fd < 0 ? status_fd : take(status_fd, clear_fd, ret_reading);
 }
 
 /* The kernel sums anonymous, file and shmem pages; each CPU holds back less than a batch of each.

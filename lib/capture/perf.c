@@ -16,6 +16,8 @@
 
 /* Data pages of a ring, a power of two: room for about a thousand events. */
 enum { RING_PAGES = 16 };
+/* No record that is asked for takes more bytes: where fewer are left, the next was lost. */
+enum { LARGEST_RECORD = 64 };
 
 struct ring {
     int fd;
@@ -31,6 +33,7 @@ struct mw_perf {
     size_t event_count, event_room;
     size_t given; /* of these, by the last call of mw_perf_take */
     uint64_t lost;
+    bool losing; /* a ring was full: how many were lost is told with the next event in it */
 };
 
 /* What sample_id_all appends to every record, for the sample_type below. */
@@ -214,6 +217,7 @@ static void read_record(struct mw_perf *perf, const struct perf_event_header *he
     case PERF_RECORD_LOST:
         if (header->size >= sizeof(struct lost_record))
             perf->lost += ((const struct lost_record *)(const void *)header)->lost;
+        perf->losing = false;
         break;
     }
 }
@@ -236,6 +240,7 @@ static void drain_ring(struct mw_perf *perf, const struct ring *ring)
     /* Pairs with the kernel's release of data_head, and its acquire of data_tail. */
     uint64_t head = __atomic_load_n(&ring->control->data_head, __ATOMIC_ACQUIRE);
     uint64_t tail = ring->control->data_tail;
+    bool full = RING_PAGES * perf->page_size - (head - tail) < LARGEST_RECORD;
 
     while (tail < head) {
         union {
@@ -253,6 +258,7 @@ static void drain_ring(struct mw_perf *perf, const struct ring *ring)
         tail += record.header.size;
     }
     __atomic_store_n(&ring->control->data_tail, head, __ATOMIC_RELEASE);
+    perf->losing = perf->losing || full;
 }
 
 static int compare_times(const void *a, const void *b)
@@ -289,5 +295,5 @@ size_t mw_perf_take(struct mw_perf *perf, const struct mw_task_event **ret_event
 
 uint64_t mw_perf_lost(const struct mw_perf *perf)
 {
-    return perf->lost;
+    return perf->lost + perf->losing;
 }

@@ -33,7 +33,7 @@ int mw_perf_fd(const struct mw_perf *perf);
  */
 size_t mw_perf_take(struct mw_perf *perf, const struct mw_task_event **ret_events);
 
-/* How many events the rings could not hold. */
+/* How many events the rings could not hold; 1 while that is known, but not yet how many. */
 uint64_t mw_perf_lost(const struct mw_perf *perf);
 
 #endif

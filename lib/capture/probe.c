@@ -115,18 +115,17 @@ static void make_spikes(int line)
 static int try_marks(const struct mw_high_water *mark, const struct child *child)
 {
     uint64_t half_kib = spike_pages() * (uint64_t)sysconf(_SC_PAGESIZE) / 1024 / 2;
-    uint64_t before_kib = 0, spike_kib = 0, after_kib = 0;
-    int64_t blind_ns;
+    struct mw_high_water_reading before, spike, after;
     int code;
 
-    if ((code = mw_high_water_take(mark, &before_kib, &blind_ns)) < 0)
+    if ((code = mw_high_water_take(mark, &before)) < 0)
         return code;
     if (!child_do(child))
         return -ENOMEM;
-    if ((code = mw_high_water_take(mark, &spike_kib, &blind_ns)) < 0 ||
-        (code = mw_high_water_take(mark, &after_kib, &blind_ns)) < 0)
+    if ((code = mw_high_water_take(mark, &spike)) < 0 ||
+        (code = mw_high_water_take(mark, &after)) < 0)
         return code;
-    return spike_kib >= before_kib + half_kib && after_kib < before_kib + half_kib ? 0 : -ENODATA;
+    return spike.kib >= before.kib + half_kib && after.kib < before.kib + half_kib ? 0 : -ENODATA;
 }
 
 int mw_probe_marks(struct mw_probe_marks *ret_marks, struct mw_error *error)

@@ -5,20 +5,27 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns)
 {
     int fd = mw_procfs_open_kept(pid, "statm", O_RDONLY);
+    struct mw_stat stat = {0};
 
+    /* A descriptor that stays open cannot be mistaken; a pid may have gone to another. */
+    if (fd < 0)
+        mw_procfs_read_stat(pid, &stat);
     return (struct mw_live_process){
         .pid = pid,
         .ppid = ppid,
         .start_ns = start_ns,
         .statm_fd = fd < 0 ? -1 : fd,
         .thread = pid,
+        .start_ticks = stat.start_ticks,
         .resident_pages = MW_UNKNOWN,
         .shared_pages = MW_UNKNOWN,
     };
@@ -29,6 +36,11 @@ void mw_process_close(struct mw_live_process *process)
     if (process->statm_fd >= 0)
         close(process->statm_fd);
     process->statm_fd = -1;
+}
+
+bool mw_process_borrows(const struct mw_live_process *process)
+{
+    return syscall(SYS_kcmp, process->ppid, process->pid, KCMP_VM, 0UL, 0UL) == 0;
 }
 
 static int open_thread(pid_t pid, pid_t thread)
@@ -80,13 +92,31 @@ static int switch_thread(struct mw_live_process *process, struct mw_statm *ret_s
     return code;
 }
 
+/* Reads by opening: 0, -ESRCH where the process is not there any more. */
+static int read_by_pid(const struct mw_live_process *process, struct mw_statm *ret_statm)
+{
+    struct mw_stat stat;
+    int code = read_thread(process->pid, process->thread, ret_statm);
+
+    if (code == 0 && process->start_ticks != 0 && mw_procfs_read_stat(process->pid, &stat) == 0 &&
+        stat.start_ticks != process->start_ticks)
+        return -ESRCH;
+    if (code == -ENOENT && mw_procfs_is_hidden(process->pid))
+        return -EACCES;
+    return code == -ENOENT && process->thread == process->pid ? -ESRCH : code;
+}
+
 int mw_process_read(struct mw_live_process *process, struct mw_statm *ret_statm)
 {
-    int code = process->statm_fd >= 0 ? mw_procfs_read_statm(process->statm_fd, ret_statm)
-                                      : read_thread(process->pid, process->thread, ret_statm);
+    bool kept = process->statm_fd >= 0;
+    int code =
+        kept ? mw_procfs_read_statm(process->statm_fd, ret_statm) : read_by_pid(process, ret_statm);
 
     if (code == 0 && lives(ret_statm))
         return 0;
+    /* Through its first thread: it has been reaped, and the pid may be another's already. */
+    if (code == -ESRCH && process->thread == process->pid)
+        return code;
     if (code == 0 || code == -ESRCH || code == -ENOENT)
         return switch_thread(process, ret_statm);
     return code;

@@ -61,6 +61,9 @@ int mw_procfs_parse_statm(const char *text, size_t length, struct mw_statm *ret_
     return 0;
 }
 
+/* Of the flags in stat: the kernel's PF_EXITING. */
+enum { EXITING = 4 };
+
 /* Skips fields of any kind, each with the blank behind it. */
 static bool skip_fields(struct cursor *cursor, int count)
 {
@@ -80,7 +83,7 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
     /* The name may hold blanks and parentheses itself: it ends at the last one. */
     const char *close = memrchr(text, ')', length);
     struct mw_stat stat = {.wait_status = -1};
-    uint64_t wait_status;
+    uint64_t flags, wait_status;
     size_t name_length;
 
     if (!close || !take_pid(&cursor, &stat.pid) || !take(&cursor, ' ') || !take(&cursor, '(') ||
@@ -95,9 +98,11 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
         return -EBADMSG;
     stat.state = *cursor.at++;
     if (!take(&cursor, ' ') || !take_pid(&cursor, &stat.ppid) || !take(&cursor, ' ') ||
-        !skip_fields(&cursor, 15) || !take_number(&cursor, &stat.threads) || !take(&cursor, ' ') ||
+        !skip_fields(&cursor, 4) || !take_number(&cursor, &flags) || !take(&cursor, ' ') ||
+        !skip_fields(&cursor, 10) || !take_number(&cursor, &stat.threads) || !take(&cursor, ' ') ||
         !skip_fields(&cursor, 1) || !take_number(&cursor, &stat.start_ticks) || !take(&cursor, ' '))
         return -EBADMSG;
+    stat.exiting = flags & EXITING;
     if (skip_fields(&cursor, 29) && take_number(&cursor, &wait_status) && wait_status <= UINT16_MAX)
         stat.wait_status = (int)wait_status;
     *ret_stat = stat;
@@ -118,20 +123,39 @@ int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *r
     return 1;
 }
 
-int mw_procfs_parse_kib(const char *text, size_t length, const char *field, uint64_t *ret_kib)
+/* Takes the number of a field, which is elsewhere than in the first line. */
+static bool take_field(struct cursor *cursor, const char *field, uint64_t *ret_number)
 {
     char key[32];
     int key_length = snprintf(key, sizeof key, "\n%s:", field);
-    const char *line = memmem(text, length, key, (size_t)key_length);
-    struct cursor cursor = {line, text + length};
-    uint64_t kib;
+    const char *line =
+        memmem(cursor->at, (size_t)(cursor->end - cursor->at), key, (size_t)key_length);
 
     if (!line)
-        return -EBADMSG;
-    cursor.at += key_length;
-    while (take(&cursor, ' ') || take(&cursor, '\t'))
+        return false;
+    cursor->at = line + key_length;
+    while (take(cursor, ' ') || take(cursor, '\t'))
         ;
-    if (!take_number(&cursor, &kib) || !take(&cursor, ' ') || !take(&cursor, 'k') ||
+    return take_number(cursor, ret_number);
+}
+
+int mw_procfs_parse_number(const char *text, size_t length, const char *field, uint64_t *ret_number)
+{
+    struct cursor cursor = {text, text + length};
+    uint64_t number;
+
+    if (!take_field(&cursor, field, &number) || !take(&cursor, '\n'))
+        return -EBADMSG;
+    *ret_number = number;
+    return 0;
+}
+
+int mw_procfs_parse_kib(const char *text, size_t length, const char *field, uint64_t *ret_kib)
+{
+    struct cursor cursor = {text, text + length};
+    uint64_t kib;
+
+    if (!take_field(&cursor, field, &kib) || !take(&cursor, ' ') || !take(&cursor, 'k') ||
         !take(&cursor, 'B'))
         return -EBADMSG;
     *ret_kib = kib;
@@ -188,6 +212,11 @@ int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat)
     ssize_t length = mw_procfs_read(pid, "stat", text, sizeof text);
 
     return length < 0 ? (int)length : mw_procfs_parse_stat(text, (size_t)length, ret_stat);
+}
+
+bool mw_procfs_is_hidden(pid_t pid)
+{
+    return kill(pid, 0) == 0 || errno == EPERM;
 }
 
 int mw_procfs_read_wait_status(pid_t pid)

@@ -29,6 +29,7 @@ struct mw_stat {
     char name[64]; /* comm: any bytes but NUL; at most 15 for a program, 63 for a kernel thread */
     char state;    /* 'R', 'S', 'Z' … */
     pid_t ppid;
+    bool exiting; /* or a zombie */
     uint64_t threads;
     uint64_t start_ticks; /* start time of the process in clock ticks since boot */
     int wait_status;      /* of a zombie: as wait(2) will give it; 0 where it may not be read; -1
@@ -44,9 +45,12 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
 int mw_procfs_next_pid(const char *text, size_t length, size_t *offset, pid_t *ret_pid);
 
 /*
- * A field of /proc/PID/status or /proc/PID/smaps_rollup that is a count of kB, such as "VmHWM" (the
- * highest RSS since the last reset) or "Pss". Not that of the first line; a zombie has none.
+ * A field of /proc/PID/status or /proc/PID/smaps_rollup that is a number, such as "Threads", or a
+ * count of kB, such as "VmHWM" (the highest RSS since the last reset) and "Pss", which a zombie
+ * lacks. Not that of the first line.
  */
+int mw_procfs_parse_number(const char *text, size_t length, const char *field,
+                           uint64_t *ret_number);
 int mw_procfs_parse_kib(const char *text, size_t length, const char *field, uint64_t *ret_kib);
 
 /* Opens /proc/PID/NAME, close-on-exec; returns the descriptor or a negative errno. */
@@ -68,6 +72,12 @@ ssize_t mw_procfs_read(pid_t pid, const char *name, char *buffer, size_t size);
 /* 0, or the negative errno of the file. The mark is VmHWM. */
 int mw_procfs_read_stat(pid_t pid, struct mw_stat *ret_stat);
 int mw_procfs_read_high_water(pid_t pid, uint64_t *ret_kib);
+
+/*
+ * Whether a process that /proc does not show is there all the same: with hidepid it shows none that
+ * has another user's rights.
+ */
+bool mw_procfs_is_hidden(pid_t pid);
 
 /*
  * How a process ended that nobody has reaped yet: its status as wait(2) will give it, or -1 where

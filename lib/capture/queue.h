@@ -22,6 +22,7 @@ struct mw_image;
 enum mw_record_kind {
     MW_RECORD_SAMPLE,
     MW_RECORD_START, /* a process was seen for the first time */
+    MW_RECORD_OWN,   /* it has memory of its own from now on */
     MW_RECORD_IMAGE, /* what it runs, from t_ns on */
     MW_RECORD_END,
     MW_RECORD_STATUS, /* how a process ended whose end was told without; it has no slot any more */
@@ -42,7 +43,9 @@ struct mw_record {
         } sample;
         struct {
             pid_t pid, ppid;
+            bool borrows; /* it runs in its parent's memory so far, after vfork */
         } start;
+        pid_t own_pid;
         struct mw_image *image; /* belongs to whoever pops it */
         int end_status;         /* as wait(2) gives it; -1: not known */
         struct {

@@ -81,13 +81,29 @@ static void push_change(struct mw_sampler *sampler, uint32_t slot, enum mw_metri
 static bool announce(struct mw_sampler *sampler, struct mw_live_process *process)
 {
     if (!process->announced)
-        process->announced = push(sampler, &(struct mw_record){
-                                               .kind = MW_RECORD_START,
-                                               .t_ns = process->start_ns,
-                                               .slot = process->slot,
-                                               .start = {process->pid, process->ppid},
-                                           });
+        process->announced =
+            push(sampler, &(struct mw_record){
+                              .kind = MW_RECORD_START,
+                              .t_ns = process->start_ns,
+                              .slot = process->slot,
+                              .start = {process->pid, process->ppid, process->borrows},
+                          });
     return process->announced;
+}
+
+/* Whether its memory is its own; what a child of vfork has is its parent's. */
+static bool has_own_memory(struct mw_sampler *sampler, struct mw_live_process *process,
+                           int64_t now_ns)
+{
+    if (!process->borrows)
+        return true;
+    if (!announce(sampler, process) || mw_process_borrows(process))
+        return false;
+    process->borrows = !push(sampler, &(struct mw_record){.kind = MW_RECORD_OWN,
+                                                          .t_ns = now_ns,
+                                                          .slot = process->slot,
+                                                          .own_pid = process->pid});
+    return !process->borrows;
 }
 
 static void push_process(struct mw_sampler *sampler, struct mw_live_process *process,
@@ -173,13 +189,22 @@ static struct mw_live_process *find_process(struct mw_sampler *sampler, pid_t pi
     return NULL;
 }
 
-/* A process of the tree. It is sampled at once: it may not live until the next tick. */
+/* Samples a process between ticks: it may not live until the next. */
+static void sample_process(struct mw_sampler *sampler, struct mw_live_process *process,
+                           int64_t now_ns)
+{
+    struct mw_statm statm;
+
+    if (has_own_memory(sampler, process, now_ns) && mw_process_read(process, &statm) == 0)
+        push_process(sampler, process, &statm, now_ns);
+}
+
+/* A process of the tree. */
 static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64_t start_ns,
                         int64_t now_ns)
 {
     const struct mw_live_process *parent;
     struct mw_live_process *process;
-    struct mw_statm statm;
 
     if (!mw_array_reserve(&sampler->processes, sampler->process_count, &sampler->process_room,
                           sizeof *sampler->processes) ||
@@ -194,9 +219,9 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
     *process = mw_process_open(pid, ppid, start_ns);
     process->slot = sampler->free_slot_count ? sampler->free_slots[--sampler->free_slot_count]
                                              : sampler->slot_count++;
+    process->borrows = mw_process_borrows(process);
     update_image(sampler, process, parent ? parent->name : "", start_ns);
-    if (mw_process_read(process, &statm) == 0)
-        push_process(sampler, process, &statm, now_ns);
+    sample_process(sampler, process, now_ns);
 }
 
 /*
@@ -241,6 +266,8 @@ static void follow_event(struct mw_sampler *sampler, const struct mw_tracker_eve
     case MW_TRACKER_IMAGE:
         if (process)
             update_image(sampler, process, event->name, t_ns);
+        if (process && process->borrows)
+            sample_process(sampler, process, now_ns);
         break;
     case MW_TRACKER_END:
         if (process)
@@ -280,7 +307,7 @@ static void sweep(struct mw_sampler *sampler, int64_t now_ns)
 
         if (code == -ESRCH && notice_end(sampler, process, now_ns))
             continue; /* another one stands in its place now */
-        if (code == 0) {
+        if (code == 0 && has_own_memory(sampler, process, now_ns)) {
             sum.resident_pages += statm.resident_pages;
             sum.shared_pages += statm.shared_pages;
             push_process(sampler, process, &statm, now_ns);

@@ -42,7 +42,7 @@ static const struct method *const choices[][5] = {
     [MW_TRACKING_NONE] = {&mw_tracker_none},
 };
 
-struct known *mw_tracker_find(struct mw_tracker *tracker, pid_t pid)
+struct known *mw_tracker_find(const struct mw_tracker *tracker, pid_t pid)
 {
     for (size_t i = 0; i < tracker->known_count; i++) {
         if (tracker->known[i].pid == pid)
@@ -67,6 +67,7 @@ static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
     struct known known = {
         .pid = pid,
         .threads = 1,
+        .found_ns = t_ns,
         .wait_status = -1,
         .children_fd = -1,
         .task_fd = -1,
@@ -104,10 +105,14 @@ void mw_tracker_push(struct mw_tracker *tracker, const struct mw_tracker_event *
 
 void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns)
 {
-    if (!mw_tracker_find(tracker, pid) && add_known(tracker, pid, t_ns))
-        mw_tracker_push(tracker,
-                        &(struct mw_tracker_event){
-                            .kind = MW_TRACKER_START, .pid = pid, .ppid = ppid, .t_ns = t_ns});
+    const struct known *parent = mw_tracker_find(tracker, ppid);
+    bool untold = parent && parent->untold;
+
+    if (mw_tracker_find(tracker, pid) || !add_known(tracker, pid, t_ns))
+        return;
+    tracker->known[tracker->known_count - 1].untold = untold;
+    mw_tracker_push(tracker, &(struct mw_tracker_event){
+                                 .kind = MW_TRACKER_START, .pid = pid, .ppid = ppid, .t_ns = t_ns});
 }
 
 static void close_known(const struct known *known)
@@ -127,15 +132,16 @@ void mw_tracker_drop(struct mw_tracker *tracker, struct known *known)
 static bool watch(const struct mw_tracker *tracker, int fd)
 {
     return epoll_ctl(tracker->epoll_fd, EPOLL_CTL_ADD, fd,
-                     &(struct epoll_event){.events = EPOLLIN}) == 0;
+                     &(struct epoll_event){.events = EPOLLIN}) == 0 ||
+           errno == EEXIST;
 }
 
-/* One descriptor for the channels of the kernel that are open; 0 or a negative errno. */
-static int watch_channels(struct mw_tracker *tracker)
+int mw_tracker_watch_channels(struct mw_tracker *tracker)
 {
     if (!tracker->perf && !tracker->connector)
         return 0;
-    tracker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (tracker->epoll_fd < 0)
+        tracker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (tracker->epoll_fd < 0 || (tracker->perf && !watch(tracker, mw_perf_fd(tracker->perf))) ||
         (tracker->connector && !watch(tracker, mw_connector_fd(tracker->connector))))
         return -errno;
@@ -167,7 +173,7 @@ int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking
     }
     if (code == 0 && !add_known(tracker, root, mw_now_ns()))
         code = mw_error_errno(error, ENOMEM, "cannot track processes");
-    if (code == 0 && (code = watch_channels(tracker)) < 0)
+    if (code == 0 && (code = mw_tracker_watch_channels(tracker)) < 0)
         mw_error_errno(error, -code, "cannot track processes");
     if (code < 0) {
         mw_tracker_free(tracker);
@@ -265,7 +271,28 @@ static void make_up_for_losses(struct mw_tracker *tracker, int64_t now_ns)
     if (tracker->lost_seen == mw_tracker_lost(tracker))
         return;
     tracker->lost_seen = mw_tracker_lost(tracker);
-    mw_tracker_children.look(tracker, now_ns);
+    mw_tracker_look_below(tracker, false, now_ns);
+}
+
+/* When to look next, after a look that began at now_ns and has cost what a thread has used since.
+ */
+static int64_t next_look_ns(int64_t now_ns, int64_t before_cpu_ns)
+{
+    int64_t pause_ns = (mw_thread_cpu_ns() - before_cpu_ns) * COST_RATIO;
+
+    return now_ns + (pause_ns > shortest_pause_ns ? pause_ns : shortest_pause_ns);
+}
+
+/* Some processes are not told of any more: what is below them is looked for. */
+static void look_for_untold(struct mw_tracker *tracker, int64_t now_ns)
+{
+    int64_t before_ns = mw_thread_cpu_ns();
+
+    if (now_ns < tracker->look_due_ns)
+        return;
+    forget_reaped(tracker);
+    mw_tracker_look_below(tracker, true, now_ns);
+    tracker->look_due_ns = next_look_ns(now_ns, before_ns);
 }
 
 static void look_at_channels(struct mw_tracker *tracker, int64_t now_ns)
@@ -275,11 +302,16 @@ static void look_at_channels(struct mw_tracker *tracker, int64_t now_ns)
         make_up_for_losses(tracker, now_ns);
     look_at_images(tracker, now_ns);
     tracker->due_ns = now_ns + first_image_pause_ns; /* events come by themselves */
+    if (tracker->untold && !tracker->connector_full) {
+        look_for_untold(tracker, now_ns);
+        if (tracker->look_due_ns < tracker->due_ns)
+            tracker->due_ns = tracker->look_due_ns;
+    }
 }
 
 void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns)
 {
-    int64_t before_ns, pause_ns;
+    int64_t before_ns;
 
     if (!tracker->method->polls) {
         look_at_channels(tracker, now_ns);
@@ -289,8 +321,7 @@ void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns)
     forget_reaped(tracker);
     tracker->method->look(tracker, now_ns);
     look_at_images(tracker, now_ns);
-    pause_ns = (mw_thread_cpu_ns() - before_ns) * COST_RATIO;
-    tracker->due_ns = now_ns + (pause_ns > shortest_pause_ns ? pause_ns : shortest_pause_ns);
+    tracker->due_ns = next_look_ns(now_ns, before_ns);
 }
 
 bool mw_tracker_next(struct mw_tracker *tracker, struct mw_tracker_event *ret_event)

@@ -22,6 +22,17 @@ static int open_connector(struct mw_tracker *tracker, pid_t root, struct mw_erro
     return mw_connector_open(&tracker->connector, false, error);
 }
 
+/*
+ * Whether a process that seems to be told of again is another one, with the pid of one whose end
+ * was lost. Else it was seen before its event was read, or both channels tell of it.
+ */
+static bool is_another(const struct known *known, const struct mw_task_event *event)
+{
+    static const int64_t same_ns = 1000000; /* no pid comes round so soon */
+
+    return event->t_ns > known->found_ns + same_ns;
+}
+
 /* Each thread reports its start and its exit; the process has ended with the last. */
 static void follow_fork(struct mw_tracker *tracker, const struct mw_task_event *event)
 {
@@ -35,7 +46,9 @@ static void follow_fork(struct mw_tracker *tracker, const struct mw_task_event *
     /* The connector tells of the whole machine, perf of this tree alone. */
     if (!tracker->perf && !mw_tracker_is_parent(tracker, event->ppid))
         return;
-    if (known) /* its end was lost, and its pid has gone to another */
+    if (known && !is_another(known, event))
+        return;
+    if (known)
         mw_tracker_drop(tracker, known);
     mw_tracker_add(tracker, event->pid, event->ppid, event->t_ns);
 }
@@ -48,16 +61,45 @@ static void await_status(struct mw_tracker *tracker, const struct known *known)
     *awaited = (struct awaited){.pid = known->pid, .wait_status = known->wait_status};
 }
 
-/* Whether a process whose last thread seems to have exited still has others, whose starts were
- * lost. */
-static bool lives_on(const struct mw_tracker *tracker, struct known *known)
+/*
+ * When a process executes a program that gives it other rights (setuid), or that it may not read,
+ * perf says that it has exited, and tells nothing more of it and of what is below it. The connector
+ * goes on to tell, where one may listen.
+ */
+static void go_untold(struct mw_tracker *tracker, struct known *known)
 {
-    struct mw_stat stat;
+    struct mw_connector *full = NULL;
 
-    if (tracker->lost_seen == 0 || mw_procfs_read_stat(known->pid, &stat) < 0 ||
-        (stat.state == 'Z' && stat.threads <= 1))
+    known->threads = 1;
+    known->untold = true;
+    tracker->untold = true;
+    if (tracker->connector_full || mw_connector_open(&full, false, NULL) < 0)
+        return;
+    mw_connector_close(tracker->connector);
+    tracker->connector = full;
+    tracker->connector_full = mw_tracker_watch_channels(tracker) == 0;
+}
+
+/*
+ * Whether a process whose last thread is said to have exited lives on: because the starts of others
+ * were lost, or because this was no exit.
+ */
+static bool lives_on(struct mw_tracker *tracker, struct known *known,
+                     const struct mw_task_event *event)
+{
+    static const int64_t longest_exec_ns = 100000000;
+    bool just_executed =
+        tracker->perf && event->wait_status < 0 && event->t_ns - known->since_ns < longest_exec_ns;
+    struct mw_stat stat = {.threads = 1};
+
+    if (tracker->lost_seen == 0 && !just_executed)
+        return false;
+    if (mw_procfs_read_stat(known->pid, &stat) < 0 ? !mw_procfs_is_hidden(known->pid)
+                                                   : stat.exiting && stat.threads <= 1)
         return false;
     known->threads = (int)stat.threads;
+    if (just_executed && !stat.exiting)
+        go_untold(tracker, known);
     return true;
 }
 
@@ -69,7 +111,7 @@ static void follow_exit(struct mw_tracker *tracker, const struct mw_task_event *
         return;
     if (event->wait_status >= 0)
         known->wait_status = event->wait_status;
-    if (--known->threads > 0 || lives_on(tracker, known))
+    if (--known->threads > 0 || lives_on(tracker, known, event))
         return;
     if (tracker->perf && tracker->connector)
         await_status(tracker, known);
@@ -101,22 +143,26 @@ static void follow_exec(struct mw_tracker *tracker, const struct mw_task_event *
     mw_tracker_new_image(known, event->t_ns);
 }
 
+static void follow_event(struct mw_tracker *tracker, const struct mw_task_event *event)
+{
+    switch (event->kind) {
+    case MW_TASK_FORK:
+        follow_fork(tracker, event);
+        break;
+    case MW_TASK_EXEC:
+        follow_exec(tracker, event);
+        break;
+    case MW_TASK_EXIT:
+        follow_exit(tracker, event);
+        break;
+    }
+}
+
 static void follow_events(struct mw_tracker *tracker, const struct mw_task_event *events,
                           size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        switch (events[i].kind) {
-        case MW_TASK_FORK:
-            follow_fork(tracker, &events[i]);
-            break;
-        case MW_TASK_EXEC:
-            follow_exec(tracker, &events[i]);
-            break;
-        case MW_TASK_EXIT:
-            follow_exit(tracker, &events[i]);
-            break;
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        follow_event(tracker, &events[i]);
 }
 
 static struct awaited *find_awaited(struct mw_tracker *tracker, pid_t pid)
@@ -149,16 +195,35 @@ static void follow_status(struct mw_tracker *tracker, const struct mw_task_event
                                                             .wait_status = event->wait_status});
 }
 
+/* Of what perf does not tell any more: a process, or its child. */
+static bool is_untold(struct mw_tracker *tracker, const struct mw_task_event *event)
+{
+    bool is_process = event->kind == MW_TASK_FORK && event->tid == event->pid;
+    const struct known *known = mw_tracker_find(tracker, is_process ? event->ppid : event->pid);
+
+    return known && known->untold;
+}
+
+static void follow_connector(struct mw_tracker *tracker, const struct mw_task_event *event)
+{
+    if (tracker->untold && is_untold(tracker, event))
+        follow_event(tracker, event);
+    else if (event->kind == MW_TASK_EXIT)
+        follow_status(tracker, event);
+}
+
 static void look_at_perf(struct mw_tracker *tracker, int64_t now_ns)
 {
     const struct mw_task_event *events;
     size_t count = mw_perf_take(tracker->perf, &events);
+    bool full = tracker->connector_full;
 
-    (void)now_ns; /* the events have times of their own */
     follow_events(tracker, events, count);
     count = tracker->connector ? mw_connector_take(tracker->connector, &events) : 0;
     for (size_t i = 0; i < count; i++)
-        follow_status(tracker, &events[i]);
+        follow_connector(tracker, &events[i]);
+    if (tracker->connector_full && !full) /* what came before one listened */
+        mw_tracker_look_below(tracker, true, now_ns);
 }
 
 static void look_at_connector(struct mw_tracker *tracker, int64_t now_ns)

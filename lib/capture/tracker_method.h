@@ -17,6 +17,8 @@ struct known {
     pid_t pid;
     bool ended;           /* to be forgotten as soon as it has been reaped */
     int threads;          /* perf, connector: that have not exited */
+    bool untold;          /* perf: its events have ended, and it has not */
+    int64_t found_ns;     /* when it was told of or seen first */
     int wait_status;      /* of the threads that have exited; -1: not known */
     uint64_t start_ticks; /* tells it from a later process with the same pid; 0: not known */
     int64_t since_ns;
@@ -59,17 +61,26 @@ struct mw_tracker {
         *connector; /* of connector; and of perf, where it can be had: for statuses */
     struct awaited awaited[MW_AWAITED]; /* a ring: the oldest are given up */
     size_t next_awaited;
-    int epoll_fd; /* of perf and connector; -1: neither */
+    bool untold;         /* some process is; those below it are looked for, or told by connector */
+    bool connector_full; /* the connector tells of more than exits */
+    int64_t look_due_ns; /* for what is looked for although the kernel tells of the rest */
+    int epoll_fd;        /* of perf and connector; -1: neither */
     uint64_t lost_seen;
 };
 
-struct known *mw_tracker_find(struct mw_tracker *tracker, pid_t pid);
+struct known *mw_tracker_find(const struct mw_tracker *tracker, pid_t pid);
 
 /* Whether the children of that process belong to the tree. */
 bool mw_tracker_is_parent(struct mw_tracker *tracker, pid_t pid);
 
 /* A process that belongs to the tree since t_ns: a START event if it is new. */
 void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns);
+
+/* Looks at the children of the processes that are untold, or of all. */
+void mw_tracker_look_below(struct mw_tracker *tracker, bool untold_only, int64_t now_ns);
+
+/* The channels have changed: 0 or a negative errno. */
+int mw_tracker_watch_channels(struct mw_tracker *tracker);
 
 /* Forgets a process. Another one stands in its place now. */
 void mw_tracker_drop(struct mw_tracker *tracker, struct known *known);

@@ -20,6 +20,20 @@ static int open_children(pid_t pid, pid_t thread)
     return mw_procfs_open(pid, name, O_RDONLY);
 }
 
+/*
+ * Whether a process that a list names is of no interest: where the kernel tells of ends, a zombie
+ * is one whose end was told, or lost.
+ */
+static bool is_told_zombie(const struct mw_tracker *tracker, pid_t pid, pid_t parent)
+{
+    const struct known *known = mw_tracker_find(tracker, parent);
+    struct mw_stat stat;
+
+    if (tracker->method->polls || (known && known->untold) || mw_tracker_find(tracker, pid))
+        return false;
+    return mw_procfs_read_stat(pid, &stat) < 0 || stat.exiting;
+}
+
 /* Adds every process that a children file names. */
 static void read_children(struct mw_tracker *tracker, pid_t parent, int fd, int64_t now_ns)
 {
@@ -33,8 +47,10 @@ static void read_children(struct mw_tracker *tracker, pid_t parent, int fd, int6
 
         if (length <= 0)
             return;
-        while (mw_procfs_next_pid(text, (size_t)length, &offset, &pid) > 0)
-            mw_tracker_add(tracker, pid, parent, now_ns);
+        while (mw_procfs_next_pid(text, (size_t)length, &offset, &pid) > 0) {
+            if (!is_told_zombie(tracker, pid, parent))
+                mw_tracker_add(tracker, pid, parent, now_ns);
+        }
         if (offset == 0)
             return;
         position += (off_t)offset; /* an id that the buffer cut is read again whole */
@@ -85,7 +101,7 @@ static void read_first_children(struct mw_tracker *tracker, pid_t pid, int64_t n
         read_children(tracker, pid, fd, now_ns);
 }
 
-static void look_at_children(struct mw_tracker *tracker, int64_t now_ns)
+void mw_tracker_look_below(struct mw_tracker *tracker, bool untold_only, int64_t now_ns)
 {
     if (tracker->reaper) /* its first thread takes the orphans */
         read_first_children(tracker, tracker->reaper, now_ns);
@@ -93,6 +109,8 @@ static void look_at_children(struct mw_tracker *tracker, int64_t now_ns)
     for (size_t i = 0; i < tracker->known_count; i++) {
         struct known known = tracker->known[i]; /* the array may move */
 
+        if (untold_only && !known.untold)
+            continue;
         if (known.children_fd >= 0)
             read_children(tracker, known.pid, known.children_fd, now_ns);
         else
@@ -100,6 +118,11 @@ static void look_at_children(struct mw_tracker *tracker, int64_t now_ns)
         if (has_threads(known.task_fd))
             read_thread_children(tracker, known.pid, now_ns);
     }
+}
+
+static void look_at_children(struct mw_tracker *tracker, int64_t now_ns)
+{
+    mw_tracker_look_below(tracker, false, now_ns);
 }
 
 static int open_by_children(struct mw_tracker *tracker, pid_t root, struct mw_error *error)

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All readings together may cost one hundredth of the time. */
-enum { COST_RATIO = 100 };
+/* The readings of each file may cost half a hundredth of the time. */
+enum { COST_RATIO = 200 };
 /* Trees that live shorter than this are not worth reading their PSS, which nobody asked for. */
 static const int64_t tree_delay_ns = 100000000;
 
@@ -131,6 +131,14 @@ int64_t mw_readings_due_ns(const struct mw_readings *readings)
     return due_ns;
 }
 
+static int give_row(const struct series *series, uint32_t slot, enum mw_metric metric,
+                    mw_row_fn *give, void *context)
+{
+    return give(context,
+                &(struct mw_row){
+                    .slot = slot, .metric = metric, .t_ns = series->row_ns, .kib = series->kib});
+}
+
 /* Gives the last of the readings that had the value of the last row. */
 static int flush(struct series *series, uint32_t slot, enum mw_metric metric, mw_row_fn *give,
                  void *context)
@@ -138,7 +146,7 @@ static int flush(struct series *series, uint32_t slot, enum mw_metric metric, mw
     if (series->same_ns <= series->row_ns)
         return 0;
     series->row_ns = series->same_ns;
-    return give(context, slot, metric, series->row_ns, series->kib);
+    return give_row(series, slot, metric, give, context);
 }
 
 static int give_reading(struct series *series, uint32_t slot, enum mw_metric metric, int64_t t_ns,
@@ -153,7 +161,7 @@ static int give_reading(struct series *series, uint32_t slot, enum mw_metric met
     if ((code = flush(series, slot, metric, give, context)) != 0)
         return code;
     *series = (struct series){t_ns, t_ns, kib};
-    return give(context, slot, metric, t_ns, kib);
+    return give_row(series, slot, metric, give, context);
 }
 
 static int flush_all(struct series *all, uint32_t slot, mw_row_fn *give, void *context)
@@ -250,7 +258,7 @@ int mw_readings_take(struct mw_readings *readings, mw_row_fn *give, void *contex
         if (begin_ns < readings->due_ns[file] || readings->live == 0)
             continue;
         code = read_file(readings, (enum file)file, give, context);
-        pause_ns = (mw_thread_cpu_ns() - begin_cpu_ns) * COST_RATIO * FILE_COUNT;
+        pause_ns = (mw_thread_cpu_ns() - begin_cpu_ns) * COST_RATIO;
         if (pause_ns < files[file].shortest_pause_ns)
             pause_ns = files[file].shortest_pause_ns;
         readings->due_ns[file] = begin_ns + pause_ns;

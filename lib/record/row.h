@@ -1,5 +1,5 @@
 /*
- * Where the slow tier's rows go.
+ * What the slow tier gives: a value of a metric at a moment.
  */
 #ifndef MW_RECORD_ROW_H
 #define MW_RECORD_ROW_H
@@ -8,11 +8,15 @@
 
 #include <stdint.h>
 
-/*
- * A value of a metric at a moment (CLOCK_MONOTONIC); the slot as in capture/queue.h, MW_RECORD_TREE
- * for the sum. Anything but 0 ends the giving, and is returned by whoever gives.
- */
-typedef int mw_row_fn(void *context, uint32_t slot, enum mw_metric metric, int64_t t_ns,
-                      int64_t kib);
+struct mw_row {
+    uint32_t slot; /* as in capture/queue.h; MW_RECORD_TREE for the sum */
+    enum mw_metric metric;
+    int64_t t_ns; /* CLOCK_MONOTONIC */
+    int64_t kib;
+    int64_t unseen_kib; /* of a high-water mark: so much more may have been reached unseen */
+};
+
+/* Where rows go. Anything but 0 ends the giving, and is returned by whoever gives. */
+typedef int mw_row_fn(void *context, const struct mw_row *row);
 
 #endif

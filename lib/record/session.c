@@ -113,6 +113,8 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
         return mw_writer_set_exit(writer, record->status.pid,
                                   exit_status(record->status.wait_status),
                                   exit_signal(record->status.wait_status), -1, error);
+    case MW_RECORD_OWN:
+        return 0;
     case MW_RECORD_GAP:
         gap = (struct mw_gap){to_us(session, record->gap.from_ns), t_us, record->gap.ticks};
         return mw_writer_add_gap(writer, &gap, error);
@@ -121,12 +123,23 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
 }
 
 /* A row of the slow tier. */
-static int store_row(void *context, uint32_t slot, enum mw_metric metric, int64_t t_ns, int64_t kib)
+static int store_row(void *context, const struct mw_row *row)
 {
     struct mw_session *session = context;
+    uint32_t slot = row->slot == MW_RECORD_TREE ? MW_SLOT_TREE : row->slot;
 
-    return mw_writer_add_sample(session->writer, slot == MW_RECORD_TREE ? MW_SLOT_TREE : slot,
-                                metric, to_us(session, t_ns), kib, &session->failure);
+    int code = mw_writer_add_sample(session->writer, slot, row->metric, to_us(session, row->t_ns),
+                                    row->kib, &session->failure);
+
+    if (code == 0 && row->unseen_kib > 0)
+        mw_writer_allow_peak(session->writer, slot, row->kib + row->unseen_kib);
+    return code;
+}
+
+static void show_to_slow_tier(struct mw_session *session, uint32_t slot, pid_t pid, int64_t t_ns)
+{
+    mw_readings_add(session->readings, slot, pid, t_ns);
+    mw_windows_add(session->windows, slot, pid, t_ns);
 }
 
 /* What the slow tier has to know. A process that ends leaves last rows. */
@@ -136,8 +149,11 @@ static int inform_slow_tier(struct mw_session *session, const struct mw_record *
 
     switch (record->kind) {
     case MW_RECORD_START:
-        mw_readings_add(session->readings, record->slot, record->start.pid, record->t_ns);
-        mw_windows_add(session->windows, record->slot, record->start.pid, record->t_ns);
+        if (!record->start.borrows)
+            show_to_slow_tier(session, record->slot, record->start.pid, record->t_ns);
+        return 0;
+    case MW_RECORD_OWN:
+        show_to_slow_tier(session, record->slot, record->own_pid, record->t_ns);
         return 0;
     case MW_RECORD_SAMPLE:
         if (record->sample.metric == MW_METRIC_RSS)
@@ -220,8 +236,12 @@ static int store_progress(struct mw_session *session, int64_t now_ns, bool alway
  */
 static int follow_clock(struct mw_session *session, int64_t now_ns, struct mw_error *error)
 {
-    int64_t offset_ns = mw_clock_ns(CLOCK_REALTIME) - mw_now_ns();
+    int64_t before_ns = mw_now_ns();
+    int64_t offset_ns = mw_clock_ns(CLOCK_REALTIME) - before_ns;
 
+    /* Held up between the two readings: the next look will do. */
+    if (mw_now_ns() - before_ns > clock_tolerance_ns / 10)
+        return 0;
     if (llabs(offset_ns - session->realtime_offset_ns) <= clock_tolerance_ns)
         return 0;
     session->realtime_offset_ns = offset_ns;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Taking all marks may cost one hundredth of the time until the next. */
-enum { COST_RATIO = 100 };
+/* Taking all marks may cost half a hundredth of the time until the next. */
+enum { COST_RATIO = 200 };
 /* At 100 Hz waking up and taking the mark of one process costs 0.5 to 0.8 % of a core. */
 static const int64_t shortest_auto_ns = 10000000, longest_auto_ns = 100000000;
 
@@ -108,6 +108,19 @@ void mw_windows_sample(struct mw_windows *windows, uint32_t slot, int64_t kib)
         windows->slots[slot].highest_kib = (uint64_t)kib;
 }
 
+/* Gives the row of the mark that a process had up to row_ns. */
+static int give_mark(struct mw_windows *windows, uint32_t slot, uint64_t unseen_kib,
+                     mw_row_fn *give, void *context)
+{
+    const struct window *window = &windows->slots[slot];
+
+    return give(context, &(struct mw_row){.slot = slot,
+                                          .metric = MW_METRIC_PEAK,
+                                          .t_ns = window->row_ns,
+                                          .kib = (int64_t)window->kib,
+                                          .unseen_kib = (int64_t)unseen_kib});
+}
+
 /* Gives the row for the windows that had the same mark as the last row. */
 static int flush(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
 {
@@ -116,7 +129,7 @@ static int flush(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, voi
     if (window->kib == UNKNOWN || window->same_ns <= window->row_ns)
         return 0;
     window->row_ns = window->same_ns;
-    return give(context, slot, MW_METRIC_PEAK, window->same_ns, (int64_t)window->kib);
+    return give_mark(windows, slot, 0, give, context);
 }
 
 int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
@@ -139,31 +152,31 @@ int64_t mw_windows_due_ns(const struct mw_windows *windows)
 static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
 {
     struct window *window = &windows->slots[slot];
-    int64_t blind_ns, now_ns;
-    uint64_t kib;
+    struct mw_high_water_reading reading;
+    int64_t now_ns;
     int code;
 
     if (!window->open)
         window->mark = mw_high_water_open(window->mark.pid);
     window->open = true;
-    code = mw_high_water_take(&window->mark, &kib, &blind_ns);
+    code = mw_high_water_take(&window->mark, &reading);
     if (code == -EACCES || code == -EPERM)
         close_slot(window); /* and it will not be asked again */
     if (code < 0)
         return 0;
-    windows->blind_ns += blind_ns;
-    windows->revealed = windows->revealed || kib > window->highest_kib + windows->bound_kib;
+    windows->blind_ns += reading.blind_ns;
+    windows->revealed = windows->revealed || reading.kib > window->highest_kib + windows->bound_kib;
     window->highest_kib = window->held_kib;
     now_ns = mw_now_ns();
-    if (kib == window->kib) {
+    if (reading.kib == window->kib && reading.unseen_kib == 0) {
         window->same_ns = now_ns;
         return 0;
     }
     if ((code = flush(windows, slot, give, context)) != 0)
         return code;
-    window->kib = kib;
+    window->kib = reading.kib;
     window->row_ns = window->same_ns = now_ns;
-    return give(context, slot, MW_METRIC_PEAK, now_ns, (int64_t)kib);
+    return give_mark(windows, slot, reading.unseen_kib, give, context);
 }
 
 static int take_all(struct mw_windows *windows, mw_row_fn *give, void *context)

@@ -19,7 +19,7 @@
 
 /*
  * Windows of 10 ms. They double up to 100 ms as long as no mark says more than the samples did, and
- * are longer where they would cost more than 1 % of a core.
+ * are longer where they would cost more than half a percent of a core.
  */
 #define MW_WINDOW_AUTO (-1)
 #define MW_WINDOW_OFF 0

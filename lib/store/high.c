@@ -1,14 +1,18 @@
 #include "store/high.h"
 
+void high_allow(struct high *high, int64_t most_kib)
+{
+    if (high->known && most_kib <= high->upper_kib)
+        return;
+    high->upper_kib = most_kib;
+    high->dirty = high->known;
+}
+
 void high_raise(struct high *high, const struct reached *reached)
 {
-    int64_t most_kib = reached->kib + reached->bound_kib;
     int64_t least_kib = reached->kib > reached->bound_kib ? reached->kib - reached->bound_kib : 0;
 
-    if (!high->known || most_kib > high->upper_kib) {
-        high->upper_kib = most_kib;
-        high->dirty = true;
-    }
+    high_allow(high, reached->kib + reached->bound_kib);
     if (!high->known || least_kib > high->kib) {
         high->kib = least_kib;
         high->from_us = reached->from_us;
@@ -23,7 +27,6 @@ void high_close(struct high *high, int64_t max_rss_kib, int64_t bound_kib)
 {
     if (!high->known)
         return;
-    if (max_rss_kib + bound_kib > high->upper_kib)
-        high->upper_kib = max_rss_kib + bound_kib;
+    high_allow(high, max_rss_kib + bound_kib);
     high->closed = high->dirty = true;
 }

@@ -26,6 +26,9 @@ struct reached {
 /* Takes a value in. */
 void high_raise(struct high *high, const struct reached *reached);
 
+/* So much may have been reached in a moment that nobody saw. */
+void high_allow(struct high *high, int64_t most_kib);
+
 /*
  * Takes in the mark with which a process ended (ru_maxrss): with it, all of its time is covered. A
  * peak that is not known stays so.

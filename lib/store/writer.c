@@ -474,6 +474,17 @@ int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric
     return 0;
 }
 
+void mw_writer_allow_peak(struct mw_writer *writer, uint32_t slot, int64_t most_kib)
+{
+    struct entity *entity = entity_at(writer, slot);
+
+    most_kib += writer->peak_bound_kib;
+    high_allow(&entity->peak, most_kib);
+    high_allow(&writer->run_peak, most_kib);
+    if (entity->process == writer->root)
+        writer->root_peak = entity->peak;
+}
+
 /* Stores a peak that has grown since it was last stored. */
 static int flush_peak(struct mw_writer *writer, enum statement which, int64_t row,
                       struct high *high, struct mw_error *error)

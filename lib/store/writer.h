@@ -56,6 +56,12 @@ int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric
                          int64_t t_us, int64_t kib, struct mw_error *error);
 
 /*
+ * A process may have had most_kib at a moment that no mark covers: its peak's upper bound is not
+ * below that. Follows a sample of the same slot.
+ */
+void mw_writer_allow_peak(struct mw_writer *writer, uint32_t slot, int64_t most_kib);
+
+/*
  * exit_status and exit_signal: -1 where they are not known. What a process used between its last
  * high-water mark and its end is not known, and so no upper bound of its peak.
  */

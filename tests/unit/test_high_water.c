@@ -40,19 +40,19 @@ static void check_mark(uint64_t kib, uint64_t wanted_kib)
 
 static void check_marks(const struct mw_high_water *mark, const struct unit_child *child)
 {
-    int64_t blind_ns = 0;
-    uint64_t kib = 0, base;
+    struct mw_high_water_reading reading;
+    uint64_t base;
 
     unit_spike(child); /* after the first one the process has touched all else that it needs */
-    assert_int_equal(mw_high_water_take(mark, &kib, &blind_ns), 0);
+    assert_int_equal(mw_high_water_take(mark, &reading), 0);
     base = resident_kib(child->pid);
     for (int i = 0; i < ROUNDS; i++) {
-        assert_int_equal(mw_high_water_take(mark, &kib, &blind_ns), 0);
-        check_mark(kib, base); /* low again */
+        assert_int_equal(mw_high_water_take(mark, &reading), 0);
+        check_mark(reading.kib, base); /* low again */
         unit_spike(child);
-        assert_int_equal(mw_high_water_take(mark, &kib, &blind_ns), 0);
-        check_mark(kib, base + UNIT_SPIKE_KIB);
-        assert_true(blind_ns > 0);
+        assert_int_equal(mw_high_water_take(mark, &reading), 0);
+        check_mark(reading.kib, base + UNIT_SPIKE_KIB);
+        assert_true(reading.blind_ns > 0 && reading.unseen_kib > 0);
     }
 }
 
@@ -99,8 +99,7 @@ static void take_as_nobody(int in, int out, const void *context)
 {
     const pid_t *pid = context;
     struct mw_high_water opened, bare = {*pid, -1, -1};
-    int64_t blind_ns = 0;
-    uint64_t kib = 4711;
+    struct mw_high_water_reading reading = {.kib = 4711};
     int refused = 0;
 
     (void)in;
@@ -108,9 +107,9 @@ static void take_as_nobody(int in, int out, const void *context)
     if (!unit_become_nobody())
         _exit(9);
     opened = mw_high_water_open(*pid);
-    refused += mw_high_water_take(&opened, &kib, &blind_ns) == -EACCES;
-    refused += mw_high_water_take(&bare, &kib, &blind_ns) == -EACCES;
-    _exit(refused == 2 && kib == 4711 ? 0 : 1);
+    refused += mw_high_water_take(&opened, &reading) == -EACCES;
+    refused += mw_high_water_take(&bare, &reading) == -EACCES;
+    _exit(refused == 2 && reading.kib == 4711 ? 0 : 1);
 }
 
 static void test_who_may_not_reset_the_mark_changes_nothing(void **state)
@@ -135,19 +134,18 @@ static void test_a_process_that_has_ended_has_no_mark(void **state)
 {
     struct unit_child child = unit_fork(unit_spikes, NULL);
     struct mw_high_water mark = mw_high_water_open(child.pid), bare = {child.pid, -1, -1};
-    int64_t blind_ns = 0;
-    uint64_t kib = 4711;
+    struct mw_high_water_reading reading = {.kib = 4711};
     siginfo_t info;
 
     (void)state;
     assert_true(mark.status_fd >= 0 && mark.clear_fd >= 0);
     kill(child.pid, SIGKILL);
     assert_int_equal(waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT), 0);
-    assert_int_equal(mw_high_water_take(&mark, &kib, &blind_ns), -EBADMSG); /* a zombie */
+    assert_int_equal(mw_high_water_take(&mark, &reading), -EBADMSG); /* a zombie */
     unit_join(&child);
-    assert_int_equal(mw_high_water_take(&mark, &kib, &blind_ns), -ESRCH);
-    assert_true(mw_high_water_take(&bare, &kib, &blind_ns) < 0);
-    assert_int_equal(kib, 4711);
+    assert_int_equal(mw_high_water_take(&mark, &reading), -ESRCH);
+    assert_true(mw_high_water_take(&bare, &reading) < 0);
+    assert_int_equal(reading.kib, 4711);
     mw_high_water_close(&mark);
 }
 

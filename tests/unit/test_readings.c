@@ -12,26 +12,22 @@ enum { OWN_KIB = 8 << 10, MOST_ROWS = 64, FIRST = 0, SECOND = 20 };
 
 struct rows {
     int count;
-    struct row {
-        uint32_t slot;
-        enum mw_metric metric;
-        int64_t t_ns, kib;
-    } row[MOST_ROWS];
+    struct mw_row row[MOST_ROWS];
 };
 
-static int keep(void *context, uint32_t slot, enum mw_metric metric, int64_t t_ns, int64_t kib)
+static int keep(void *context, const struct mw_row *row)
 {
     struct rows *rows = context;
 
     assert_in_range(rows->count, 0, MOST_ROWS - 1);
-    rows->row[rows->count++] = (struct row){slot, metric, t_ns, kib};
+    rows->row[rows->count++] = *row;
     return 0;
 }
 
 /* The only row of a series, which must be there. */
-static const struct row *only(const struct rows *rows, uint32_t slot, enum mw_metric metric)
+static const struct mw_row *only(const struct rows *rows, uint32_t slot, enum mw_metric metric)
 {
-    const struct row *found = NULL;
+    const struct mw_row *found = NULL;
 
     for (int i = 0; i < rows->count; i++) {
         if (rows->row[i].slot == slot && rows->row[i].metric == metric) {
@@ -187,12 +183,9 @@ static void test_without_series_of_processes_there_is_the_sum_alone(void **state
     unit_kill(&child);
 }
 
-static int stop(void *context, uint32_t slot, enum mw_metric metric, int64_t t_ns, int64_t kib)
+static int stop(void *context, const struct mw_row *row)
 {
-    (void)slot;
-    (void)metric;
-    (void)t_ns;
-    (void)kib;
+    (void)row;
     ++*(int *)context;
     return -28;
 }

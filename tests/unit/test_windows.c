@@ -18,15 +18,15 @@ struct rows {
     } row[MOST_ROWS];
 };
 
-static int keep(void *context, uint32_t slot, enum mw_metric metric, int64_t t_ns, int64_t kib)
+static int keep(void *context, const struct mw_row *row)
 {
     struct rows *rows = context;
 
-    assert_int_equal(slot, 3);
-    assert_int_equal(metric, MW_METRIC_PEAK);
+    assert_int_equal(row->slot, 3);
+    assert_int_equal(row->metric, MW_METRIC_PEAK);
     assert_in_range(rows->count, 0, MOST_ROWS - 1);
-    rows->row[rows->count].t_ns = t_ns;
-    rows->row[rows->count++].kib = kib;
+    rows->row[rows->count].t_ns = row->t_ns;
+    rows->row[rows->count++].kib = row->kib;
     return 0;
 }
 
