@@ -538,6 +538,16 @@ static int load_gaps(struct chart *chart, struct source *source, struct mw_error
     return 0;
 }
 
+static int not_recorded(const struct recording *recording, enum mw_metric metric,
+                        struct mw_error *error)
+{
+    bool asked = mw_metric_cadence(metric) == MW_CADENCE_READING;
+
+    return mw_error_set(error, -ENODATA, "%s of %s was not recorded%s%s", mw_metric_label(metric),
+                        recording->path, asked ? ": run --metric " : "",
+                        asked ? mw_metric_name(metric) : "");
+}
+
 static int add_recording(struct chart *chart, struct recording *recording, size_t place,
                          const struct chart_options *options, struct mw_error *error)
 {
@@ -554,8 +564,7 @@ static int add_recording(struct chart *chart, struct recording *recording, size_
                          : trace_recording(chart, &source, error);
     free(source.holes);
     if (code == 0 && chart->plot.curve_count == before)
-        code = mw_error_set(error, -ENODATA, "%s of %s was not recorded",
-                            mw_metric_label(options->metric), recording->path);
+        code = not_recorded(recording, options->metric, error);
     return code;
 }
 

@@ -29,13 +29,12 @@ static const struct method {
     enum check_status status;
     const char *headline, *in_short, *meaning;
 } methods[] = {
-    {"perf", MW_TRACKING_PERF, CHECK_OK, "the kernel tells of every child", "every child seen",
-     "A child is in the record with its times, however short it lives."},
-    {"connector", MW_TRACKING_CONNECTOR, CHECK_OK, "the kernel tells of every child",
-     "every child seen",
-     "A child is in the record with its times, however short it lives. The events of the whole "
-     "machine pass by for it: perf would cost less where there are many."},
-    {"poll", MW_TRACKING_POLL, CHECK_LIMITED, "children are looked for",
+    {"perf", MW_TRACKING_PERF, CHECK_OK, "every one is seen", "every child seen",
+     "However short a child lives, its start, its programs and its end are in the record."},
+    {"connector", MW_TRACKING_CONNECTOR, CHECK_OK, "every one is seen", "every child seen",
+     "However short a child lives, its start, its programs and its end are in the record. The "
+     "events of the whole machine pass by for it: perf costs less where there are many."},
+    {"poll", MW_TRACKING_POLL, CHECK_LIMITED, "short-lived ones are missed",
      "short-lived children missed",
      "A child that lives for less than about half a millisecond may be missed, and a time is that "
      "of the look which found it."},
@@ -87,6 +86,25 @@ static const char *as_root(void)
     return geteuid() == 0 ? "" : "sudo ";
 }
 
+/* The folder of Debian's programs: one that is there is only not in PATH. */
+static bool is_there(const char *program)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/usr/bin/%s", program);
+    return access(path, X_OK) == 0;
+}
+
+static char *extend_path(void)
+{
+    return words("export PATH=\"$PATH:/usr/bin\"");
+}
+
+static char *install(const char *package)
+{
+    return words("%sapt install %s", as_root(), package);
+}
+
 static json_t *microseconds(int64_t ns)
 {
     return ns < 0 ? json_null() : json_integer(ns / 1000);
@@ -100,8 +118,9 @@ static void check_rss(struct check *check, const struct findings *findings)
     char bytes[MW_FORMAT_SIZE];
 
     if (bound == 0) {
-        check->headline = words("exact to the page");
-        check->meaning = words("A sample is what the process had in memory at that moment.");
+        check->headline = words("exact");
+        check->meaning = words("A sample is the memory that the process had in RAM at that moment "
+                               "(resident set size).");
     } else {
         check->status = CHECK_LIMITED;
         check->headline = words("may be off by %s", mw_format_bytes(bytes, bound));
@@ -128,11 +147,12 @@ static void check_peak_windows(struct check *check, const struct findings *findi
     char bytes[MW_FORMAT_SIZE];
 
     if (marks->code == 0) {
-        check->headline = words("spikes between two samples are seen, to within %s",
+        check->headline = words("seen also between samples, their height to within %s",
                                 mw_format_bytes(bytes, marks->bound_kib * 1024));
-        check->meaning = words("By the kernel's high-water mark. Reading it resets it, so that "
-                               "/usr/bin/time -v around the program tells less than the truth: "
-                               "run --peak-window off leaves it alone.");
+        check->meaning = words("From the kernel's own mark of each process, of which each CPU may "
+                               "hold back some pages. memwatch resets it: other tools that read it "
+                               "(time -v, getrusage) then show too little. It is left alone by "
+                               "memwatch run --peak-window off.");
     } else {
         check->status = CHECK_MISSING;
         check->headline = words("no use of the kernel's high-water mark");
@@ -222,14 +242,14 @@ static void check_tracking(struct check *check, const struct findings *findings)
     mw_auto_free char *others = NULL;
 
     check->status = best ? best->status : CHECK_MISSING;
-    check->headline = words("%s%s%s", best ? best->name : "none", best ? ": " : "",
-                            best ? best->headline : ": children are not seen");
+    check->headline = words("%s%s%s", best ? best->headline : "not seen", best ? ", by " : "",
+                            best ? best->name : "");
     for (size_t i = 0; i < METHODS; i++) {
         if (&methods[i] != best && findings->tracking[i].failure.code == 0)
             append(&others, ", ", methods[i].name);
     }
     if (others)
-        append(&check->headline, "; also works: ", others);
+        append(&check->headline, "; also: ", others);
     if (best && strcmp(findings->best.method, "scan") == 0)
         check->meaning = words("This kernel has no lists of children, so that all processes are "
                                "read: a child that lives for less than a second may be missed.");
@@ -237,9 +257,9 @@ static void check_tracking(struct check *check, const struct findings *findings)
         check->meaning = words("%s", best ? best->meaning : "The program alone is recorded.");
     append(&check->meaning, " ",
            works(findings, MW_TRACKING_CONNECTOR)
-               ? "How it ended comes from the proc connector."
-               : "How it ended is known where nobody had reaped it yet: the kernel's proc "
-                 "connector, which tells it, needs Linux 6.6 or root, and no container.");
+               ? "So is how it ended."
+               : "How it ended is known where nobody had reaped it yet: the kernel tells it "
+                 "from Linux 6.6 on or to root, outside of containers.");
     if (!works(findings, MW_TRACKING_PERF))
         explain_refusal(check, findings->tracking[0].failure.text);
     check->facts = tracking_facts(findings);
@@ -266,15 +286,15 @@ static const char *scheduling_headline(const char *scheduling)
     static const struct {
         const char *scheduling, *headline;
     } headlines[] = {
-        {"fifo:1", "fifo:1, before every ordinary program"},
-        {"nice:-20", "nice:-20, before most other programs"},
+        {"fifo:1", "real-time (fifo:1)"},
+        {"nice:-20", "high (nice:-20)"},
     };
 
     for (size_t i = 0; i < MW_COUNT(headlines); i++) {
         if (strcmp(scheduling, headlines[i].scheduling) == 0)
             return headlines[i].headline;
     }
-    return "default, in turns with all other programs";
+    return "normal";
 }
 
 static void check_scheduling(struct check *check, const struct findings *findings)
@@ -283,14 +303,15 @@ static void check_scheduling(struct check *check, const struct findings *finding
 
     check->headline = words("%s", scheduling_headline(findings->timer.scheduling));
     if (!plain) {
-        check->meaning = words("Samples are taken on time also while the machine is busy.");
+        check->meaning = words("Samples are taken on time on a busy machine too. That is for the "
+                               "sampling alone: the program keeps its own priority.");
     } else {
         check->status = CHECK_LIMITED;
-        check->meaning = words("While the machine is busy samples come late or are missed, which "
-                               "is counted and shown. ");
+        check->meaning = words("On a busy machine samples come late or are missed; the recording "
+                               "says how many, and what was sampled stays right. ");
         append(&check->meaning, "",
                geteuid() == 0 ? "This root lacks CAP_SYS_NICE, as in a container."
-                              : "The command holds for this shell and what is started from it.");
+                              : "The command is for this shell and what is started from it.");
         check->improve = better_scheduling();
     }
     check->facts = json_pack("{s:s}", "scheduling", findings->timer.scheduling);
@@ -309,19 +330,19 @@ static void check_timer(struct check *check, const struct findings *findings)
         max[MW_FORMAT_SIZE];
 
     check->status = keeps_time(timer) ? CHECK_OK : CHECK_LIMITED;
-    check->headline = words("%s of %s samples at 1 kHz, 99 %% at most %s late",
+    check->headline = words("%s of %s samples at 1 ms, 99 %% at most %s late",
                             mw_format_count(taken, (int64_t)timer->ticks_taken),
                             mw_format_count(due, (int64_t)timer->ticks_due),
                             mw_format_duration(p99, timer->lateness_p99_ns));
-    check->meaning = words("In one second; half of them at most %s late, the latest %s.",
+    check->meaning = words("In a test of one second: half of them at most %s late, the worst %s.",
                            mw_format_duration(p50, timer->lateness_p50_ns),
                            mw_format_duration(max, timer->lateness_max_ns));
     if (check->status != CHECK_OK) {
         append(&check->meaning, " ",
-               "The machine is busy, or a guest on one that is: each sample has its true time, "
-               "but the interval is not kept. The default, 10 ms, asks for less.");
+               "This machine is busy, or the one that hosts it. Each sample has its true time all "
+               "the same, and the default interval of 10 ms is easier to keep.");
         if (has_default_scheduling(findings))
-            check->improve = better_scheduling();
+            append(&check->meaning, " ", "A better priority would help.");
     }
     check->facts = json_pack(
         "{s:f, s:I, s:I, s:I, s:{s:o, s:o, s:o}}", "interval_s", (double)timer_interval_ns / 1e9,
@@ -357,8 +378,7 @@ static char *formats(const struct mw_gnuplot *gnuplot, bool present)
 
 static char *install_gnuplot(void)
 {
-    return words("%sapt install %s", as_root(),
-                 mw_gnuplot_has_display() ? "gnuplot-qt" : "gnuplot-nox");
+    return install(mw_gnuplot_has_display() ? "gnuplot-qt" : "gnuplot-nox");
 }
 
 static void check_gnuplot_formats(struct check *check, const struct mw_gnuplot *gnuplot)
@@ -368,7 +388,7 @@ static void check_gnuplot_formats(struct check *check, const struct mw_gnuplot *
 
     check->headline =
         words("%s draws %s", gnuplot->version, draws ? draws : "nothing that memwatch needs");
-    check->meaning = words("No figure depends on it: it draws what was recorded.");
+    check->meaning = words("Only memwatch plot needs it, recordings do not.");
     if (lacks || gnuplot->too_old) {
         check->status = CHECK_LIMITED;
         check->improve = install_gnuplot();
@@ -408,8 +428,9 @@ static void check_gnuplot(struct check *check, const struct findings *findings)
         check->status = CHECK_MISSING;
         check->headline = failure->code == -ENOENT ? words("not found in PATH")
                                                    : words("does not work: %s", failure->text);
-        check->meaning = words("memwatch plot cannot draw; all else works without it.");
-        check->improve = install_gnuplot();
+        check->meaning = words("memwatch plot does not work; everything else does.");
+        check->improve =
+            failure->code == -ENOENT && is_there("gnuplot") ? extend_path() : install_gnuplot();
     }
     check->facts = gnuplot_facts(findings);
 }
@@ -435,10 +456,10 @@ static void check_display(struct check *check, const struct findings *findings)
         check->headline = words("memwatch plot opens a window (%s)", terminal);
         check->meaning = words("-o FILE draws into a file instead.");
     } else {
-        check->headline =
-            words(display ? "there is one, but gnuplot opens no windows" : "none, so no windows");
+        check->headline = words(display ? "there is one, but gnuplot opens no windows on it"
+                                        : "none, and none is needed");
         check->meaning = words("memwatch plot draws in the terminal, or into a PNG file where its "
-                               "output is no terminal; -o FILE draws into a file.");
+                               "output goes elsewhere; -o FILE names a file.");
     }
     if (display && !terminal) {
         check->status = CHECK_LIMITED;
@@ -465,6 +486,7 @@ static char *python_line(const struct python *python)
 static void list_pythons(struct check *check, const struct pythons *pythons)
 {
     mw_auto_free char *broken = NULL;
+    size_t count = 0;
 
     for (size_t i = 0; i < pythons->count; i++) {
         const struct python *python = &pythons->list[i];
@@ -475,13 +497,11 @@ static void list_pythons(struct check *check, const struct pythons *pythons)
         if (python->failure.code == 0)
             append(&check->list, "\n", line);
         else
-            append(&broken, ", ", strrchr(python->path, '/') + 1);
+            count++;
     }
-    if (broken) {
-        append(&check->meaning, " ", "Found, but not running (--json says why): ");
-        append(&check->meaning, "", broken);
-        append(&check->meaning, "", ".");
-    }
+    if (count > 0 && (broken = words("%zu more in PATH do%s not start: --json says why.", count,
+                                     count == 1 ? "es" : "")))
+        append(&check->meaning, " ", broken);
 }
 
 /* The command that names a Python which runs, where the first does not. */
@@ -493,7 +513,7 @@ static char *other_python(const struct pythons *pythons)
         if (pythons->list[i].failure.code == 0 && quoted)
             return words("memwatch run --python %s SCRIPT", quoted);
     }
-    return words("%sapt install python3", as_root());
+    return install("python3");
 }
 
 static json_t *python_facts(const struct pythons *pythons)
@@ -508,7 +528,7 @@ static json_t *python_facts(const struct pythons *pythons)
             found,
             json_pack("{s:o, s:o, s:o, s:b, s:o}", "path", json_text(python->path), "version",
                       works ? json_text(python->version) : json_null(), "implementation",
-                      works ? json_text(python->implementation) : json_null(), "runs_scripts",
+                      works ? json_text(python->implementation) : json_null(), "used_for_scripts",
                       python->runs_scripts, "error",
                       works ? json_null() : json_text(python->failure.text)));
     }
@@ -524,16 +544,15 @@ static void check_pythons(struct check *check, const struct findings *findings)
     if (first) {
         check->status = first->failure.code == 0 ? CHECK_OK : CHECK_LIMITED;
         check->headline = python_line(first);
-        check->meaning = words("memwatch run SCRIPT.py runs it under this one; --python EXE "
-                               "chooses another.");
+        check->meaning = words("The first runs SCRIPT.py in memwatch run SCRIPT.py, unless that "
+                               "is executable and names its own; --python EXE chooses another.");
     } else {
         check->status = CHECK_MISSING;
         check->headline = words("no python3 in PATH");
-        check->meaning = words("memwatch run cannot run a .py file that is not executable; "
-                               "--python EXE names a Python elsewhere.");
+        check->meaning = words("memwatch run SCRIPT.py needs one: --python EXE names it.");
     }
     if (check->status != CHECK_OK)
-        check->improve = other_python(pythons);
+        check->improve = !first && is_there("python3") ? extend_path() : other_python(pythons);
     list_pythons(check, pythons);
     check->facts = python_facts(pythons);
 }
@@ -544,8 +563,8 @@ static const struct {
     const char *key, *title;
     void (*make)(struct check *check, const struct findings *findings);
 } all[] = {
-    {"rss", "RSS accuracy", check_rss},       {"peak_windows", "peak windows", check_peak_windows},
-    {"tracking", "tracking", check_tracking}, {"scheduling", "scheduling", check_scheduling},
+    {"rss", "memory (RSS)", check_rss},       {"peak_windows", "peaks", check_peak_windows},
+    {"tracking", "children", check_tracking}, {"scheduling", "priority", check_scheduling},
     {"timer", "timer", check_timer},          {"gnuplot", "gnuplot", check_gnuplot},
     {"display", "display", check_display},    {"pythons", "pythons", check_pythons},
 };
@@ -559,19 +578,36 @@ const char *check_status_name(enum check_status status)
     return names[status];
 }
 
-static char *summarize(const struct findings *findings)
+/* What recordings are like, and which checks could have gone better. */
+static char *summarize(const struct checks *checks, const struct findings *findings)
 {
     const struct method *method = best_method(findings);
-    char rss[MW_FORMAT_SIZE], mark[MW_FORMAT_SIZE];
+    const struct mw_probe_timer *timer = &findings->timer;
+    char rss[MW_FORMAT_SIZE], mark[MW_FORMAT_SIZE], taken[MW_FORMAT_SIZE], due[MW_FORMAT_SIZE];
+    char *summary;
 
     mw_format_bytes(rss, findings->rss_bound_bytes);
     mw_format_bytes(mark, findings->marks.bound_kib * 1024);
-    return words("RSS %s%s, spikes %s%s, %s, 1 kHz %s.",
-                 findings->rss_bound_bytes ? "off by at most " : "exact",
-                 findings->rss_bound_bytes ? rss : "",
-                 findings->marks.code == 0 ? "to within " : "missed",
-                 findings->marks.code == 0 ? mark : "", method ? method->in_short : "no child seen",
-                 keeps_time(&findings->timer) ? "kept" : "not kept");
+    summary =
+        words("Recordings here: memory %s%s, peaks %s%s, %s, %s of %s samples at 1 ms.",
+              findings->rss_bound_bytes ? "within " : "exact", findings->rss_bound_bytes ? rss : "",
+              findings->marks.code == 0 ? "within " : "between samples missed",
+              findings->marks.code == 0 ? mark : "", method ? method->in_short : "no child seen",
+              mw_format_count(taken, (int64_t)timer->ticks_taken),
+              mw_format_count(due, (int64_t)timer->ticks_due));
+    for (enum check_status status = CHECK_LIMITED; summary && status <= CHECK_MISSING; status++) {
+        const char *before = status == CHECK_LIMITED ? " Limited: " : " Missing: ";
+
+        for (size_t i = 0; i < checks->count; i++) {
+            if (checks->list[i].status != status)
+                continue;
+            append(&summary, before, checks->list[i].title);
+            before = ", ";
+        }
+        if (*before == ',')
+            append(&summary, "", ".");
+    }
+    return summary;
 }
 
 /* The timer comes last: the others must be the only thread, and must not disturb it. */
@@ -597,16 +633,16 @@ static int find(struct findings *findings, struct mw_error *error)
 
 static int word(struct checks *checks, const struct findings *findings, struct mw_error *error)
 {
-    checks->summary = summarize(findings);
     for (; checks->count < MW_COUNT(all); checks->count++) {
         struct check *check = &checks->list[checks->count];
 
         *check = (struct check){.key = all[checks->count].key, .title = all[checks->count].title};
         all[checks->count].make(check, findings);
-        if (!check->headline || !check->meaning || !check->facts || !checks->summary)
+        if (!check->headline || !check->meaning || !check->facts)
             return mw_error_errno(error, ENOMEM, "cannot tell what was found");
     }
-    return 0;
+    checks->summary = summarize(checks, findings);
+    return checks->summary ? 0 : mw_error_errno(error, ENOMEM, "cannot tell what was found");
 }
 
 int checks_make(struct checks *ret_checks, struct mw_error *error)

@@ -31,7 +31,7 @@ static size_t columns_of(const char *text, size_t length)
 }
 
 /* Prints words in indented lines. What programs say and files are called may hold anything. */
-static void print_wrapped(const char *words)
+static void print_wrapped(const char *words, int indent)
 {
     mw_auto_free char *printable = mw_text_printable(words);
     const char *text = printable ? printable : "?";
@@ -44,8 +44,8 @@ static void print_wrapped(const char *words)
             putchar('\n');
             column = 0;
         }
-        printf("%*s%.*s", column ? 1 : INDENT, "", (int)length, text);
-        column += columns + (column ? 1 : INDENT);
+        printf("%*s%.*s", column ? 1 : indent, "", (int)length, text);
+        column += columns + (column ? 1 : (size_t)indent);
         text += length;
         text += strspn(text, " ");
     }
@@ -76,7 +76,7 @@ static void print_check(const struct check *check)
     print_line(check->headline);
     if (check->list)
         print_list(check->list);
-    print_wrapped(check->meaning);
+    print_wrapped(check->meaning, INDENT);
     if (check->improve) {
         printf("%*sbetter: ", INDENT, "");
         print_line(check->improve);
@@ -90,16 +90,18 @@ static int print_as_text(const struct checks *checks, const char *kernel, const 
     printf("memwatch %s on Linux %s, as %s\n\n", MEMWATCH_VERSION, kernel, name ? name : "?");
     for (size_t i = 0; i < checks->count; i++)
         print_check(&checks->list[i]);
-    printf("\nRecordings here: %s\n", checks->summary);
+    putchar('\n');
+    print_wrapped(checks->summary, 0);
     return CMD_OK;
 }
 
 /* The facts of a check with what they mean. */
 static json_t *check_to_json(const struct check *check)
 {
-    json_t *object = json_pack("{s:s, s:o, s:o}", "status", check_status_name(check->status),
-                               "meaning", json_text(check->meaning), "improve",
-                               check->improve ? json_text(check->improve) : json_null());
+    json_t *object =
+        json_pack("{s:s, s:o, s:o, s:o}", "status", check_status_name(check->status), "headline",
+                  json_text(check->headline), "meaning", json_text(check->meaning), "improve",
+                  check->improve ? json_text(check->improve) : json_null());
 
     if (object)
         json_object_update(object, check->facts);

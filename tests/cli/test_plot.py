@@ -85,7 +85,7 @@ def test_extension_that_is_unknown_is_a_usage_error(folder, recording, name):
     assert folder.files() == ["rise.db"]
 
 
-@pytest.mark.parametrize("words", [["--total", "--processes"], ["--metric", "swap"], ["-w", "5"],
+@pytest.mark.parametrize("words", [["--total", "--processes"], ["--metric", "anon"], ["-w", "5"],
                                    ["-w", "5,2"], ["-w", "a,b"], ["-w", "1,1"], ["-w", "-1,2"],
                                    ["--bogus"], ["-t"], ["-w", "0,1e-12"]])
 def test_call_that_makes_no_sense_is_2_with_one_line(folder, recording, words):

@@ -419,6 +419,12 @@ def test_metric_that_was_read_is_named_in_the_summary_and_can_be_plotted(folder,
     assert result.returncode == 0 and (folder / "a.png").stat().st_size > 1000
 
 
+def test_metric_that_was_not_read_is_told_with_the_option_that_reads_it(folder):
+    folder.record("true")
+    result = folder.call("plot", "--metric", "swap")
+    assert result.returncode == 1 and b"run --metric swap" in result.stderr
+
+
 @pytest.mark.parametrize("words", [
     ["--metric", "anon"], ["--metric", ""], ["--metric", "swap,"], ["--metric", "swap,,uss"],
     ["--metric", "peak", "--peak-window", "off"]])

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import execute, make_recording, program, python, query, wait_for_samples
 
-RUN_KEYS = {"id", "command", "cwd", "started", "duration_s", "interval_s", "note", "children",
+RUN_KEYS = {"id", "command", "cwd", "started", "duration_s", "interval_s", "note", "children", "metrics",
             "end", "exit_status", "exit_signal", "ticks_due", "ticks_taken", "ticks_missed",
             "longest_gap_s", "lateness_us", "recorder", "peak", "processes", "functions"}
 RECORDER_KEYS = {"cpu_s", "max_rss_bytes", "scheduling", "tracking", "lost_events",

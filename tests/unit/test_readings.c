@@ -142,12 +142,15 @@ static void test_what_was_asked_for_is_read_of_each_process_and_summed(void **st
 static void
 test_readings_with_the_same_value_are_one_row_and_one_more_before_it_changes(void **state)
 {
-    struct unit_child child = unit_fork(grow, NULL);
-    struct mw_readings *readings = readings_of(MW_METRIC_BIT(MW_METRIC_VMS), true, false);
+    struct unit_child child;
+    struct mw_readings *readings;
     struct rows rows = {0};
     int64_t first_ns, kib;
 
     (void)state;
+    unit_need_no_thread_sanitizer();
+    child = unit_fork(grow, NULL);
+    readings = readings_of(MW_METRIC_BIT(MW_METRIC_VMS), true, false);
     mw_readings_add(readings, FIRST, child.pid, mw_now_ns());
     take(readings, &rows);
     first_ns = only(&rows, FIRST, MW_METRIC_VMS)->t_ns;

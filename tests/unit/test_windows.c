@@ -132,12 +132,16 @@ static int64_t take_and_measure(struct mw_windows *windows, struct rows *rows)
 
 static void test_windows_are_10_ms_until_the_samples_say_as_much(void **state)
 {
-    struct unit_child child = unit_fork(unit_spikes, NULL);
-    int64_t born_ns = mw_now_ns(), due_ns;
-    struct mw_windows *windows = windows_of(&child, MW_WINDOW_AUTO);
+    struct unit_child child;
+    int64_t born_ns, due_ns;
+    struct mw_windows *windows;
     struct rows rows = {0};
 
     (void)state;
+    unit_need_no_thread_sanitizer(); /* which makes each window cost too much for short ones */
+    child = unit_fork(unit_spikes, NULL);
+    born_ns = mw_now_ns();
+    windows = windows_of(&child, MW_WINDOW_AUTO);
     assert_true(mw_windows_due_ns(windows) <= born_ns + 11 * MILLISECOND);
     mw_windows_sample(windows, 3, UNIT_SPIKE_KIB / 4);
     for (int i = 0; i < 10; i++)
