@@ -36,7 +36,7 @@ static const struct method {
      "events of the whole machine pass by for it: perf costs less where there are many."},
     {"poll", MW_TRACKING_POLL, CHECK_LIMITED, "short-lived ones are missed",
      "short-lived children missed",
-     "A child that lives for less than about half a millisecond may be missed, and a time is that "
+     "A child that lives for less than about 5 ms may be missed, and a time is that "
      "of the look which found it."},
 };
 

@@ -46,10 +46,11 @@ static void print_outcome(FILE *out, const struct mw_run *run)
 static int print_peak(FILE *out, const struct recording *recording)
 {
     const struct mw_run *run = recording->run;
-    const struct mw_peak *peak = &run->peak;
     const struct mw_process *largest = largest_process(recording);
     mw_auto_free char *label = largest ? process_label(largest) : NULL;
     bool one_process = run->children == MW_CHILDREN_NONE || recording->process_count == 1;
+    /* Of the sum no bound is known where other processes may have been missed. */
+    const struct mw_peak *peak = one_process && largest ? &largest->peak : &run->peak;
     char bytes[MW_FORMAT_SIZE], upper[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE];
     char time[PEAK_TIME_SIZE];
 

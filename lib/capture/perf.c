@@ -245,7 +245,8 @@ static void drain_ring(struct mw_perf *perf, const struct ring *ring)
     while (tail < head) {
         union {
             struct perf_event_header header;
-            char bytes[512]; /* more than any record that was asked for */
+            struct task_record task; /* for its alignment */
+            char bytes[512];         /* more than any record that was asked for */
         } record;
 
         copy_out(perf, ring, tail, &record.header, sizeof record.header);
@@ -291,6 +292,11 @@ size_t mw_perf_take(struct mw_perf *perf, const struct mw_task_event **ret_event
         ;
     *ret_events = perf->events;
     return perf->given;
+}
+
+bool mw_perf_holds_back(const struct mw_perf *perf)
+{
+    return perf->given < perf->event_count;
 }
 
 uint64_t mw_perf_lost(const struct mw_perf *perf)

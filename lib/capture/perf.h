@@ -11,6 +11,7 @@
 #include "capture/task.h"
 #include "util/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,6 +33,9 @@ int mw_perf_fd(const struct mw_perf *perf);
  * the next call. Returns how many.
  */
 size_t mw_perf_take(struct mw_perf *perf, const struct mw_task_event **ret_events);
+
+/* Whether the last call of mw_perf_take has kept events back, which the next one gives. */
+bool mw_perf_holds_back(const struct mw_perf *perf);
 
 /* How many events the rings could not hold; 1 while that is known, but not yet how many. */
 uint64_t mw_perf_lost(const struct mw_perf *perf);

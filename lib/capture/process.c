@@ -25,6 +25,7 @@ struct mw_live_process mw_process_open(pid_t pid, pid_t ppid, int64_t start_ns)
         .start_ns = start_ns,
         .statm_fd = fd < 0 ? -1 : fd,
         .thread = pid,
+        .wait_status = -1,
         .start_ticks = stat.start_ticks,
         .resident_pages = MW_UNKNOWN,
         .shared_pages = MW_UNKNOWN,

@@ -20,6 +20,7 @@ struct mw_live_process {
     int statm_fd;   /* -1: no descriptor was left, so it is opened for each sample */
     pid_t thread;   /* whose statm is read: the first thread, or a later one once that has exited */
     uint64_t start_ticks; /* tells it from a later process with the same pid, where that matters */
+    int wait_status;      /* once its end was told, but not yet passed on; -1: not known */
     uint64_t resident_pages, shared_pages; /* last pushed; MW_UNKNOWN before that */
     uint64_t image_hash;                   /* of what it was last seen to run; 0: not known */
     char name[16];                         /* of that; a child runs its parent's program at first */

@@ -231,7 +231,7 @@ int mw_procfs_read_wait_status(pid_t pid)
 
 int mw_procfs_read_high_water(pid_t pid, uint64_t *ret_kib)
 {
-    char text[4096];
+    char text[MW_PROCFS_STATUS_SIZE];
     ssize_t length = mw_procfs_read(pid, "status", text, sizeof text);
 
     return length < 0 ? (int)length : mw_procfs_parse_kib(text, (size_t)length, "VmHWM", ret_kib);

@@ -66,6 +66,9 @@ int mw_procfs_open_kept(pid_t pid, const char *name, int flags);
  */
 int mw_procfs_read_statm(int fd, struct mw_statm *ret_statm);
 
+/* Enough for the status of a process with 2,500 supplementary groups, or its smaps_rollup. */
+enum { MW_PROCFS_STATUS_SIZE = 32768 };
+
 /* Reads a small file of a process whole; returns its length or a negative errno. */
 ssize_t mw_procfs_read(pid_t pid, const char *name, char *buffer, size_t size);
 

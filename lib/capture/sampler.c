@@ -133,16 +133,17 @@ static void push_tree(struct mw_sampler *sampler, const struct mw_statm *sum, in
 
 /* --- what processes run ----------------------------------------------------------------------- */
 
-/* Pushes an image that the writer does not know; takes it over. */
+/* Pushes an image that the writer does not know, or that was executed again; takes it over. */
 static void push_image(struct mw_sampler *sampler, struct mw_live_process *process,
-                       struct mw_image *image, int64_t t_ns)
+                       struct mw_image *image, bool executed, int64_t t_ns)
 {
     uint64_t hash = mw_image_hash(image);
     struct mw_record record = {
         .kind = MW_RECORD_IMAGE, .t_ns = t_ns, .slot = process->slot, .image = image};
 
     snprintf(process->name, sizeof process->name, "%.15s", image->name);
-    if (hash != process->image_hash && announce(sampler, process) && push(sampler, &record))
+    if ((executed || hash != process->image_hash) && announce(sampler, process) &&
+        push(sampler, &record))
         process->image_hash = hash;
     else
         mw_image_free(image);
@@ -164,7 +165,7 @@ static struct mw_image *name_only(const char *name)
  * and keeps those it had.
  */
 static void update_image(struct mw_sampler *sampler, struct mw_live_process *process,
-                         const char *told, int64_t t_ns)
+                         const char *told, bool executed, int64_t t_ns)
 {
     struct mw_image *image = NULL;
     bool known = process->image_hash != 0;
@@ -175,7 +176,7 @@ static void update_image(struct mw_sampler *sampler, struct mw_live_process *pro
         image = name_only(told);
     }
     if (image)
-        push_image(sampler, process, image, t_ns);
+        push_image(sampler, process, image, executed, t_ns);
 }
 
 /* --- processes that come and go --------------------------------------------------------------- */
@@ -220,7 +221,7 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
     process->slot = sampler->free_slot_count ? sampler->free_slots[--sampler->free_slot_count]
                                              : sampler->slot_count++;
     process->borrows = mw_process_borrows(process);
-    update_image(sampler, process, parent ? parent->name : "", start_ns);
+    update_image(sampler, process, parent ? parent->name : "", false, start_ns);
     sample_process(sampler, process, now_ns);
 }
 
@@ -234,6 +235,7 @@ static bool end_process(struct mw_sampler *sampler, struct mw_live_process *proc
     struct mw_record record = {
         .kind = MW_RECORD_END, .t_ns = t_ns, .slot = process->slot, .end_status = wait_status};
 
+    process->wait_status = wait_status;
     if (!announce(sampler, process) || !push(sampler, &record))
         return false;
     mw_tracker_ended(sampler->tracker, process->pid);
@@ -246,7 +248,9 @@ static bool end_process(struct mw_sampler *sampler, struct mw_live_process *proc
 /* Takes a process out of the tree that was found to have ended. */
 static bool notice_end(struct mw_sampler *sampler, struct mw_live_process *process, int64_t t_ns)
 {
-    return end_process(sampler, process, t_ns, mw_procfs_read_wait_status(process->pid));
+    return end_process(sampler, process, t_ns,
+                       process->wait_status >= 0 ? process->wait_status
+                                                 : mw_procfs_read_wait_status(process->pid));
 }
 
 static void follow_event(struct mw_sampler *sampler, const struct mw_tracker_event *event,
@@ -265,7 +269,7 @@ static void follow_event(struct mw_sampler *sampler, const struct mw_tracker_eve
         break;
     case MW_TRACKER_IMAGE:
         if (process)
-            update_image(sampler, process, event->name, t_ns);
+            update_image(sampler, process, event->name, event->executed, t_ns);
         if (process && process->borrows)
             sample_process(sampler, process, now_ns);
         break;
@@ -350,8 +354,7 @@ static void tick(struct mw_sampler *sampler, int64_t now_ns)
         push_gap(sampler, sampler->last_sweep_ns, now_ns, missed);
     if (now_ns >= mw_tracker_due_ns(sampler->tracker)) {
         follow_tree(sampler, now_ns);
-        now_ns =
-            mw_now_ns(); /* a process that has just ended was not there any more in this sweep */
+        now_ns = mw_now_ns(); /* the sweep comes after the ends that were told */
     }
     sweep(sampler, now_ns);
     sampler->last_sweep_ns = now_ns;
@@ -451,14 +454,18 @@ static bool wait_until(const struct mw_sampler *sampler, int64_t due_ns, int64_t
     return epoll_pwait2(sampler->epoll_fd, &event, 1, &pause, NULL) > 0;
 }
 
-/* Takes the tick that is due, and else waits for it. */
+/* Takes the tick that is due, or looks for processes, and else waits. */
 static void step(struct mw_sampler *sampler)
 {
     int64_t now_ns = mw_now_ns(), due_ns = mw_schedule_due_ns(&sampler->schedule);
+    int64_t wake_ns = mw_tracker_wake_ns(sampler->tracker);
 
     if (now_ns >= due_ns)
         tick(sampler, now_ns);
-    else if (wait_until(sampler, due_ns, now_ns) && LOAD(sampler->end_ns) == 0)
+    else if (now_ns >= wake_ns)
+        follow_tree(sampler, now_ns);
+    else if (wait_until(sampler, due_ns < wake_ns ? due_ns : wake_ns, now_ns) &&
+             LOAD(sampler->end_ns) == 0)
         follow_tree(sampler, mw_now_ns());
 }
 

@@ -32,7 +32,7 @@ struct mw_sampler_options {
 
 /*
  * root must exist. With neither each nor sum there is no looking for children: root alone is
- * sampled. High-water marks are taken where processes have series of their own.
+ * sampled.
  */
 int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_options *options,
                    struct mw_queue *queue, struct mw_error *error);

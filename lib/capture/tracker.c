@@ -20,6 +20,8 @@
 enum { COST_RATIO = 100 };
 /* No look comes sooner than this after the one before. */
 static const int64_t shortest_pause_ns = 500000;
+/* Nobody is woken up for a look more often than this: that alone takes some 20 us. */
+static const int64_t shortest_wake_ns = 5000000;
 /* How long a process may run another program before somebody notices, where no event tells. */
 static const int64_t first_image_pause_ns = 5000000, longest_image_pause_ns = 5000000000;
 
@@ -62,7 +64,7 @@ void mw_tracker_new_image(struct known *known, int64_t t_ns)
     known->image_due_ns = t_ns + first_image_pause_ns;
 }
 
-static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
+static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns, bool looked)
 {
     struct known known = {
         .pid = pid,
@@ -85,9 +87,8 @@ static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
         known.children_fd = mw_procfs_open_kept(pid, children, O_RDONLY);
         known.task_fd = mw_procfs_open_kept(pid, "task", O_RDONLY);
     }
-    /* Where events were lost, those of its threads may be among them. */
-    if ((tracker->method->polls || tracker->lost_seen > 0) &&
-        mw_procfs_read_stat(pid, &stat) == 0) {
+    /* The events of threads that it has already are gone. */
+    if (looked && mw_procfs_read_stat(pid, &stat) == 0) {
         known.start_ticks = stat.start_ticks;
         known.threads = (int)stat.threads;
     }
@@ -103,12 +104,21 @@ void mw_tracker_push(struct mw_tracker *tracker, const struct mw_tracker_event *
         tracker->events[tracker->event_count++] = *event;
 }
 
-void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns)
+bool mw_tracker_is_stranger(const struct mw_tracker *tracker, pid_t pid, pid_t ppid)
+{
+    for (size_t i = 0; ppid == tracker->reaper && i < tracker->stranger_count; i++) {
+        if (tracker->strangers[i] == pid)
+            return true;
+    }
+    return false;
+}
+
+void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns, bool looked)
 {
     const struct known *parent = mw_tracker_find(tracker, ppid);
     bool untold = parent && parent->untold;
 
-    if (mw_tracker_find(tracker, pid) || !add_known(tracker, pid, t_ns))
+    if (mw_tracker_find(tracker, pid) || !add_known(tracker, pid, t_ns, looked))
         return;
     tracker->known[tracker->known_count - 1].untold = untold;
     mw_tracker_push(tracker, &(struct mw_tracker_event){
@@ -171,7 +181,8 @@ int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking
         if (code == 0)
             break;
     }
-    if (code == 0 && !add_known(tracker, root, mw_now_ns()))
+    if (code == 0 && (!add_known(tracker, root, mw_now_ns(), tracker->method->polls) ||
+                      !mw_tracker_note_strangers(tracker, root)))
         code = mw_error_errno(error, ENOMEM, "cannot track processes");
     if (code == 0 && (code = mw_tracker_watch_channels(tracker)) < 0)
         mw_error_errno(error, -code, "cannot track processes");
@@ -197,6 +208,8 @@ void mw_tracker_free(struct mw_tracker *tracker)
         close(tracker->epoll_fd);
     free(tracker->known);
     free(tracker->events);
+    free(tracker->awaited);
+    free(tracker->strangers);
     free(tracker);
 }
 
@@ -210,6 +223,18 @@ int64_t mw_tracker_due_ns(const struct mw_tracker *tracker)
     return tracker->due_ns;
 }
 
+int64_t mw_tracker_wake_ns(const struct mw_tracker *tracker)
+{
+    bool looks = tracker->method->polls || (tracker->untold && !tracker->connector_full);
+    int64_t soonest_ns = tracker->looked_ns + shortest_wake_ns;
+
+    if (tracker->perf && mw_perf_holds_back(tracker->perf))
+        return tracker->looked_ns + shortest_pause_ns;
+    if (!looks)
+        return INT64_MAX;
+    return tracker->due_ns > soonest_ns ? tracker->due_ns : soonest_ns;
+}
+
 int mw_tracker_fd(const struct mw_tracker *tracker)
 {
     return tracker->epoll_fd;
@@ -217,9 +242,8 @@ int mw_tracker_fd(const struct mw_tracker *tracker)
 
 uint64_t mw_tracker_lost(const struct mw_tracker *tracker)
 {
-    if (tracker->perf)
-        return mw_perf_lost(tracker->perf);
-    return tracker->connector ? mw_connector_lost(tracker->connector) : 0;
+    return tracker->lost_before + (tracker->perf ? mw_perf_lost(tracker->perf) : 0) +
+           (tracker->connector ? mw_connector_lost(tracker->connector) : 0);
 }
 
 /* Whether a process that has ended has left its pid to whoever comes next. */
@@ -313,6 +337,7 @@ void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns)
 {
     int64_t before_ns;
 
+    tracker->looked_ns = now_ns;
     if (!tracker->method->polls) {
         look_at_channels(tracker, now_ns);
         return;

@@ -37,6 +37,7 @@ struct mw_tracker_event {
     pid_t ppid;      /* of a start */
     int64_t t_ns;    /* when it happened, or when it was seen (CLOCK_MONOTONIC) */
     int wait_status; /* of an end and a status: as wait(2) gives it; -1: not known */
+    bool executed;   /* of an image: the process has executed a program, be it the same again */
     char name[16];   /* of an image: comm, where the event tells it; else empty */
 };
 
@@ -65,8 +66,11 @@ void mw_tracker_free(struct mw_tracker *tracker);
 /* "perf", "connector", "children", "scan" or "none". */
 const char *mw_tracker_name(const struct mw_tracker *tracker);
 
-/* When the tracker wants to be asked again at the latest (CLOCK_MONOTONIC). */
+/* From when on it is worth asking the tracker again (CLOCK_MONOTONIC), for whoever is awake. */
 int64_t mw_tracker_due_ns(const struct mw_tracker *tracker);
+
+/* When it is worth waking up for that; INT64_MAX where its descriptor says so. */
+int64_t mw_tracker_wake_ns(const struct mw_tracker *tracker);
 
 /* A descriptor that is readable when there are events, or -1. */
 int mw_tracker_fd(const struct mw_tracker *tracker);
@@ -86,7 +90,7 @@ void mw_tracker_ended(struct mw_tracker *tracker, pid_t pid);
 /* Forgets a process of a START event that could not be handled. Whoever polls finds it again. */
 void mw_tracker_forget(struct mw_tracker *tracker, pid_t pid);
 
-/* How many events the kernel could not deliver. */
+/* How many events the kernel could not deliver, those of statuses alone among them. */
 uint64_t mw_tracker_lost(const struct mw_tracker *tracker);
 
 #endif

@@ -3,8 +3,11 @@
 #include "capture/perf.h"
 #include "capture/procfs.h"
 #include "capture/tracker_method.h"
+#include "util/array.h"
 
 #include <string.h>
+
+static void take_statuses(struct mw_tracker *tracker);
 
 /* Perf does not say how a process ended: the connector does, where one may listen to it. */
 static int open_perf(struct mw_tracker *tracker, pid_t root, struct mw_error *error)
@@ -50,15 +53,16 @@ static void follow_fork(struct mw_tracker *tracker, const struct mw_task_event *
         return;
     if (known)
         mw_tracker_drop(tracker, known);
-    mw_tracker_add(tracker, event->pid, event->ppid, event->t_ns);
+    mw_tracker_add(tracker, event->pid, event->ppid, event->t_ns, false);
 }
 
-/* A process that has ended without a status: it is told as soon as the connector tells it. */
-static void await_status(struct mw_tracker *tracker, const struct known *known)
+/* How a process ended may be told for a moment longer, by whoever can. */
+static void await_status(struct mw_tracker *tracker, const struct known *known, int64_t end_ns)
 {
-    struct awaited *awaited = &tracker->awaited[tracker->next_awaited++ % MW_AWAITED];
-
-    *awaited = (struct awaited){.pid = known->pid, .wait_status = known->wait_status};
+    if (mw_array_reserve(&tracker->awaited, tracker->awaited_count, &tracker->awaited_room,
+                         sizeof *tracker->awaited))
+        tracker->awaited[tracker->awaited_count++] =
+            (struct awaited){known->pid, end_ns, known->wait_status};
 }
 
 /*
@@ -70,14 +74,23 @@ static void go_untold(struct mw_tracker *tracker, struct known *known)
 {
     struct mw_connector *full = NULL;
 
-    known->threads = 1;
     known->untold = true;
     tracker->untold = true;
     if (tracker->connector_full || mw_connector_open(&full, false, NULL) < 0)
         return;
+    if (tracker->connector) {
+        take_statuses(tracker); /* what the old one still holds */
+        tracker->lost_before += mw_connector_lost(tracker->connector);
+    }
     mw_connector_close(tracker->connector);
     tracker->connector = full;
     tracker->connector_full = mw_tracker_watch_channels(tracker) == 0;
+}
+
+/* The events tell of the last thread's exit before the kernel has taken it off the count. */
+static bool has_ended(const struct mw_tracker *tracker, const struct mw_stat *stat)
+{
+    return stat->exiting && (stat->threads <= 1 || tracker->lost_seen == 0);
 }
 
 /*
@@ -95,12 +108,21 @@ static bool lives_on(struct mw_tracker *tracker, struct known *known,
     if (tracker->lost_seen == 0 && !just_executed)
         return false;
     if (mw_procfs_read_stat(known->pid, &stat) < 0 ? !mw_procfs_is_hidden(known->pid)
-                                                   : stat.exiting && stat.threads <= 1)
+                                                   : has_ended(tracker, &stat))
         return false;
     known->threads = (int)stat.threads;
     if (just_executed && !stat.exiting)
         go_untold(tracker, known);
     return true;
+}
+
+/*
+ * Each thread exits with a status of its own: that of the process is the one that another thread
+ * than the first chose for all, or else the first thread's.
+ */
+static bool tells_status(const struct mw_task_event *event)
+{
+    return event->wait_status > 0 || (event->wait_status == 0 && event->tid == event->pid);
 }
 
 static void follow_exit(struct mw_tracker *tracker, const struct mw_task_event *event)
@@ -109,14 +131,12 @@ static void follow_exit(struct mw_tracker *tracker, const struct mw_task_event *
 
     if (!known)
         return;
-    if (event->wait_status >= 0)
+    if (tells_status(event))
         known->wait_status = event->wait_status;
     if (--known->threads > 0 || lives_on(tracker, known, event))
         return;
-    if (tracker->perf && tracker->connector)
-        await_status(tracker, known);
-    else if (tracker->perf)
-        known->wait_status = mw_procfs_read_wait_status(known->pid); /* unless it was reaped */
+    if (tracker->perf)
+        await_status(tracker, known, event->t_ns);
     /* The sampler may have seen it already: then there is only the status to tell. */
     if (!known->ended || known->wait_status >= 0)
         mw_tracker_push(tracker, &(struct mw_tracker_event){
@@ -132,7 +152,7 @@ static void follow_exec(struct mw_tracker *tracker, const struct mw_task_event *
 {
     struct known *known = mw_tracker_find(tracker, event->pid);
     struct mw_tracker_event image = {
-        .kind = MW_TRACKER_IMAGE, .pid = event->pid, .t_ns = event->t_ns};
+        .kind = MW_TRACKER_IMAGE, .pid = event->pid, .t_ns = event->t_ns, .executed = true};
 
     if (!known)
         return;
@@ -165,34 +185,60 @@ static void follow_events(struct mw_tracker *tracker, const struct mw_task_event
         follow_event(tracker, &events[i]);
 }
 
-static struct awaited *find_awaited(struct mw_tracker *tracker, pid_t pid)
+/* For so long after its end something may be told of a process. Its pid is not used again so soon.
+ */
+static const int64_t longest_telling_ns = 100000000;
+
+/* The newest with that pid; NULL where it is none of ours, or ended long before. */
+static struct awaited *find_awaited(struct mw_tracker *tracker, pid_t pid, int64_t t_ns)
 {
-    for (size_t i = 0; i < MW_AWAITED; i++) {
-        if (tracker->awaited[i].pid == pid)
-            return &tracker->awaited[i];
+    for (size_t i = tracker->awaited_count; i > 0; i--) {
+        struct awaited *awaited = &tracker->awaited[i - 1];
+
+        if (awaited->pid == pid)
+            return t_ns - awaited->end_ns < longest_telling_ns ? awaited : NULL;
     }
     return NULL;
 }
 
-/*
- * Each thread exits with a status of its own: that of the process is the one that another thread
- * than the first chose for all, or else the first thread's.
- */
+static void tell_status(struct mw_tracker *tracker, struct awaited *awaited, int wait_status)
+{
+    if (wait_status < 0 || awaited->wait_status == wait_status)
+        return;
+    awaited->wait_status = wait_status;
+    mw_tracker_push(tracker, &(struct mw_tracker_event){.kind = MW_TRACKER_STATUS,
+                                                        .pid = awaited->pid,
+                                                        .t_ns = awaited->end_ns,
+                                                        .wait_status = wait_status});
+}
+
 static void follow_status(struct mw_tracker *tracker, const struct mw_task_event *event)
 {
     struct known *known = mw_tracker_find(tracker, event->pid);
-    struct awaited *awaited = known ? NULL : find_awaited(tracker, event->pid);
-    int *wait_status = known ? &known->wait_status : awaited ? &awaited->wait_status : NULL;
+    struct awaited *awaited = known ? NULL : find_awaited(tracker, event->pid, event->t_ns);
 
-    if (!wait_status || (event->tid != event->pid && event->wait_status == 0) ||
-        *wait_status == event->wait_status || (known && event->t_ns < known->since_ns))
+    if (!tells_status(event))
         return;
-    *wait_status = event->wait_status;
-    if (awaited)
-        mw_tracker_push(tracker, &(struct mw_tracker_event){.kind = MW_TRACKER_STATUS,
-                                                            .pid = event->pid,
-                                                            .t_ns = event->t_ns,
-                                                            .wait_status = event->wait_status});
+    if (known && event->t_ns >= known->since_ns)
+        known->wait_status = event->wait_status;
+    else if (awaited)
+        tell_status(tracker, awaited, event->wait_status);
+}
+
+/* Where no channel tells, zombies do; then whoever ended long ago is given up. */
+static void settle_awaited(struct mw_tracker *tracker, int64_t now_ns)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < tracker->awaited_count; i++) {
+        struct awaited *awaited = &tracker->awaited[i];
+
+        if (!tracker->connector && awaited->wait_status < 0)
+            tell_status(tracker, awaited, mw_procfs_read_wait_status(awaited->pid));
+        if (now_ns - awaited->end_ns < longest_telling_ns)
+            tracker->awaited[kept++] = *awaited;
+    }
+    tracker->awaited_count = kept;
 }
 
 /* Of what perf does not tell any more: a process, or its child. */
@@ -212,6 +258,15 @@ static void follow_connector(struct mw_tracker *tracker, const struct mw_task_ev
         follow_status(tracker, event);
 }
 
+static void take_statuses(struct mw_tracker *tracker)
+{
+    const struct mw_task_event *events;
+    size_t count = tracker->connector ? mw_connector_take(tracker->connector, &events) : 0;
+
+    for (size_t i = 0; i < count; i++)
+        follow_connector(tracker, &events[i]);
+}
+
 static void look_at_perf(struct mw_tracker *tracker, int64_t now_ns)
 {
     const struct mw_task_event *events;
@@ -219,9 +274,8 @@ static void look_at_perf(struct mw_tracker *tracker, int64_t now_ns)
     bool full = tracker->connector_full;
 
     follow_events(tracker, events, count);
-    count = tracker->connector ? mw_connector_take(tracker->connector, &events) : 0;
-    for (size_t i = 0; i < count; i++)
-        follow_connector(tracker, &events[i]);
+    take_statuses(tracker);
+    settle_awaited(tracker, now_ns);
     if (tracker->connector_full && !full) /* what came before one listened */
         mw_tracker_look_below(tracker, true, now_ns);
 }

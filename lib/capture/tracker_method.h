@@ -27,13 +27,12 @@ struct known {
     int task_fd;          /* poll: its task folder, to count its threads; -1: not open */
 };
 
-/* A process that has ended, and of which the connector may still tell how. */
+/* A process that ended a moment ago, and of which may still be told how. */
 struct awaited {
-    pid_t pid; /* 0: none */
-    int wait_status;
+    pid_t pid;
+    int64_t end_ns;
+    int wait_status; /* -1: not known yet */
 };
-
-enum { MW_AWAITED = 64 };
 
 /* A way to find processes. */
 struct method {
@@ -54,17 +53,20 @@ struct mw_tracker {
     size_t known_count, known_room;
     struct mw_tracker_event *events; /* found and not yet given out */
     size_t event_count, event_room, next_event;
-    int64_t due_ns;
+    int64_t due_ns, looked_ns;
     struct pids_info *pids; /* of the method scan: libproc2's */
     struct mw_perf *perf;   /* of the method perf */
     struct mw_connector
-        *connector; /* of connector; and of perf, where it can be had: for statuses */
-    struct awaited awaited[MW_AWAITED]; /* a ring: the oldest are given up */
-    size_t next_awaited;
-    bool untold;         /* some process is; those below it are looked for, or told by connector */
-    bool connector_full; /* the connector tells of more than exits */
-    int64_t look_due_ns; /* for what is looked for although the kernel tells of the rest */
-    int epoll_fd;        /* of perf and connector; -1: neither */
+        *connector;          /* of connector; and of perf, where it can be had: for statuses */
+    struct awaited *awaited; /* the oldest first */
+    size_t awaited_count, awaited_room;
+    pid_t *strangers; /* children of the reaper that were there before the tree */
+    size_t stranger_count, stranger_room;
+    uint64_t lost_before; /* by a connector that has been replaced */
+    bool untold;          /* some process is; those below it are looked for, or told by connector */
+    bool connector_full;  /* the connector tells of more than exits */
+    int64_t look_due_ns;  /* for what is looked for although the kernel tells of the rest */
+    int epoll_fd;         /* of perf and connector; -1: neither */
     uint64_t lost_seen;
 };
 
@@ -73,11 +75,20 @@ struct known *mw_tracker_find(const struct mw_tracker *tracker, pid_t pid);
 /* Whether the children of that process belong to the tree. */
 bool mw_tracker_is_parent(struct mw_tracker *tracker, pid_t pid);
 
-/* A process that belongs to the tree since t_ns: a START event if it is new. */
-void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns);
+/*
+ * A process that belongs to the tree since t_ns: a START event if it is new. looked: it was found
+ * by looking, and may have threads already.
+ */
+void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns, bool looked);
+
+/* Whether a child of the reaper has nothing to do with the tree. */
+bool mw_tracker_is_stranger(const struct mw_tracker *tracker, pid_t pid, pid_t ppid);
 
 /* Looks at the children of the processes that are untold, or of all. */
 void mw_tracker_look_below(struct mw_tracker *tracker, bool untold_only, int64_t now_ns);
+
+/* Notes which children the reaper has beside root; false when memory ran out. */
+bool mw_tracker_note_strangers(struct mw_tracker *tracker, pid_t root);
 
 /* The channels have changed: 0 or a negative errno. */
 int mw_tracker_watch_channels(struct mw_tracker *tracker);

@@ -1,6 +1,7 @@
 /* The methods that look at the kernel's lists: children and scan. */
 #include "capture/procfs.h"
 #include "capture/tracker_method.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <dirent.h>
@@ -48,8 +49,9 @@ static void read_children(struct mw_tracker *tracker, pid_t parent, int fd, int6
         if (length <= 0)
             return;
         while (mw_procfs_next_pid(text, (size_t)length, &offset, &pid) > 0) {
-            if (!is_told_zombie(tracker, pid, parent))
-                mw_tracker_add(tracker, pid, parent, now_ns);
+            if (!mw_tracker_is_stranger(tracker, pid, parent) &&
+                !is_told_zombie(tracker, pid, parent))
+                mw_tracker_add(tracker, pid, parent, now_ns, true);
         }
         if (offset == 0)
             return;
@@ -125,6 +127,25 @@ static void look_at_children(struct mw_tracker *tracker, int64_t now_ns)
     mw_tracker_look_below(tracker, false, now_ns);
 }
 
+bool mw_tracker_note_strangers(struct mw_tracker *tracker, pid_t root)
+{
+    mw_auto_fd int fd = tracker->reaper ? open_children(tracker->reaper, tracker->reaper) : -1;
+    char text[4096];
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text);
+    size_t offset = 0;
+    pid_t pid;
+
+    while (length > 0 && mw_procfs_next_pid(text, (size_t)length, &offset, &pid) > 0) {
+        if (pid == root)
+            continue;
+        if (!mw_array_reserve(&tracker->strangers, tracker->stranger_count, &tracker->stranger_room,
+                              sizeof *tracker->strangers))
+            return false;
+        tracker->strangers[tracker->stranger_count++] = pid;
+    }
+    return true;
+}
+
 static int open_by_children(struct mw_tracker *tracker, pid_t root, struct mw_error *error)
 {
     mw_auto_fd int fd = open_children(root, root);
@@ -160,8 +181,8 @@ static void look_at_all(struct mw_tracker *tracker, int64_t now_ns)
             pid_t pid = PIDS_VAL(0, s_int, fetch->stacks[i], tracker->pids);
             pid_t ppid = PIDS_VAL(1, s_int, fetch->stacks[i], tracker->pids);
 
-            if (mw_tracker_is_parent(tracker, ppid))
-                mw_tracker_add(tracker, pid, ppid, now_ns);
+            if (mw_tracker_is_parent(tracker, ppid) && !mw_tracker_is_stranger(tracker, pid, ppid))
+                mw_tracker_add(tracker, pid, ppid, now_ns, true);
         }
     } while (tracker->known_count > found);
 }

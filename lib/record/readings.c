@@ -208,7 +208,7 @@ static int read_process(struct mw_readings *readings, uint32_t slot, struct roun
                         mw_row_fn *give, void *context)
 {
     struct process *process = &readings->processes[slot];
-    char text[4096];
+    char text[MW_PROCFS_STATUS_SIZE];
     ssize_t length = mw_procfs_read(process->pid, files[round->file].name, text, sizeof text);
     int64_t now_ns = mw_now_ns(), kib;
     int code = 0;

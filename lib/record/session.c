@@ -31,7 +31,7 @@ static const int64_t clock_tolerance_ns = 10000000;
 struct reaped {
     pid_t pid;
     int wait_status;
-    int64_t max_rss_kib;
+    int64_t t_ns, max_rss_kib;
 };
 
 struct mw_session {
@@ -62,8 +62,10 @@ struct mw_session {
     int64_t realtime_offset_ns; /* of the last clock row */
     uint64_t ticks_committed;
 
-    pthread_mutex_t reaped_mutex;
-    struct reaped *reaped; /* not stored yet */
+    pthread_mutex_t reaped_mutex; /* of told */
+    struct reaped *told;          /* by the caller's thread */
+    size_t told_count, told_room;
+    struct reaped *reaped; /* of these, not stored yet */
     size_t reaped_count, reaped_room;
 
     int failure_fd;
@@ -94,6 +96,7 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
     struct mw_writer *writer = session->writer;
     int64_t t_us = to_us(session, record->t_ns);
     struct mw_gap gap;
+    bool stored;
 
     switch (record->kind) {
     case MW_RECORD_SAMPLE:
@@ -110,9 +113,15 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
         return mw_writer_end_process(writer, record->slot, t_us, exit_status(record->end_status),
                                      exit_signal(record->end_status), error);
     case MW_RECORD_STATUS:
-        return mw_writer_set_exit(writer, record->status.pid,
-                                  exit_status(record->status.wait_status),
-                                  exit_signal(record->status.wait_status), -1, error);
+        return mw_writer_set_exit(writer,
+                                  &(struct mw_exit){
+                                      .pid = record->status.pid,
+                                      .t_us = t_us,
+                                      .status = exit_status(record->status.wait_status),
+                                      .signal = exit_signal(record->status.wait_status),
+                                      .max_rss_kib = -1,
+                                  },
+                                  &stored, error);
     case MW_RECORD_OWN:
         return 0;
     case MW_RECORD_GAP:
@@ -248,20 +257,41 @@ static int follow_clock(struct mw_session *session, int64_t now_ns, struct mw_er
     return mw_writer_add_clock(session->writer, to_us(session, now_ns), now_ns + offset_ns, error);
 }
 
-/* Their starts have come through the queue long since. */
+/* Takes over what the caller's thread has told, which must never wait for the disk. */
+static void collect_reaped(struct mw_session *session)
+{
+    pthread_mutex_lock(&session->reaped_mutex);
+    for (size_t i = 0; i < session->told_count; i++) {
+        if (mw_array_reserve(&session->reaped, session->reaped_count, &session->reaped_room,
+                             sizeof *session->reaped))
+            session->reaped[session->reaped_count++] = session->told[i];
+    }
+    session->told_count = 0;
+    pthread_mutex_unlock(&session->reaped_mutex);
+}
+
+/* One whose end has not come through the queue waits for it. */
 static int store_reaped(struct mw_session *session, struct mw_error *error)
 {
+    size_t kept = 0;
     int code = 0;
 
-    pthread_mutex_lock(&session->reaped_mutex);
+    collect_reaped(session);
     for (size_t i = 0; code == 0 && i < session->reaped_count; i++) {
-        const struct reaped *reaped = &session->reaped[i];
+        const struct reaped reaped = session->reaped[i];
+        bool stored = false;
 
-        code = mw_writer_set_exit(session->writer, reaped->pid, exit_status(reaped->wait_status),
-                                  exit_signal(reaped->wait_status), reaped->max_rss_kib, error);
+        code = mw_writer_set_exit(session->writer,
+                                  &(struct mw_exit){.pid = reaped.pid,
+                                                    .t_us = to_us(session, reaped.t_ns),
+                                                    .status = exit_status(reaped.wait_status),
+                                                    .signal = exit_signal(reaped.wait_status),
+                                                    .max_rss_kib = reaped.max_rss_kib},
+                                  &stored, error);
+        if (!stored)
+            session->reaped[kept++] = reaped;
     }
-    session->reaped_count = 0;
-    pthread_mutex_unlock(&session->reaped_mutex);
+    session->reaped_count = kept;
     return code;
 }
 
@@ -527,10 +557,14 @@ void mw_session_start(struct mw_session *session)
 void mw_session_tell_end(struct mw_session *session, pid_t pid, int wait_status,
                          int64_t max_rss_kib)
 {
+    const struct reaped reaped = {pid, wait_status, mw_now_ns(), max_rss_kib};
+
+    if (atomic_load(&session->failed) || session->children == MW_CHILDREN_NONE)
+        return;
     pthread_mutex_lock(&session->reaped_mutex);
-    if (mw_array_reserve(&session->reaped, session->reaped_count, &session->reaped_room,
-                         sizeof *session->reaped))
-        session->reaped[session->reaped_count++] = (struct reaped){pid, wait_status, max_rss_kib};
+    if (mw_array_reserve(&session->told, session->told_count, &session->told_room,
+                         sizeof *session->told))
+        session->told[session->told_count++] = reaped;
     pthread_mutex_unlock(&session->reaped_mutex);
 }
 
@@ -591,6 +625,7 @@ void mw_session_free(struct mw_session *session)
     sem_destroy(&session->sampler_go);
     sem_destroy(&session->writer_go);
     pthread_mutex_destroy(&session->reaped_mutex);
+    free(session->told);
     free(session->reaped);
     if (session->failure_fd >= 0)
         close(session->failure_fd);

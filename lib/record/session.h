@@ -58,8 +58,8 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
 void mw_session_start(struct mw_session *session);
 
 /*
- * How a process ended that the caller has reaped: an orphan of the tree, whose subreaper it is. The
- * status is as wait(2) gives it, max_rss_kib as getrusage(2) does. Nothing else is known of it.
+ * How a process has just ended that the caller has reaped: an orphan of the tree, whose subreaper
+ * it is. The status is as wait(2) gives it, max_rss_kib as getrusage(2) does.
  */
 void mw_session_tell_end(struct mw_session *session, pid_t pid, int wait_status,
                          int64_t max_rss_kib);

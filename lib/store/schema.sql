@@ -40,8 +40,9 @@ CREATE TABLE run (
     recorder_cpu_us    INTEGER NOT NULL DEFAULT 0, -- user and system time of memwatch itself
     recorder_rss_kib   INTEGER NOT NULL DEFAULT 0, -- its high-water mark
     scheduling         TEXT    NOT NULL, -- of the sampler thread: 'fifo:1', 'nice:-20', 'default'
-    tracking           TEXT    NOT NULL, -- how child processes were found: 'perf' (every one),
-                                         -- 'children' or 'scan' (those that live a while), 'none'
+    tracking           TEXT    NOT NULL, -- how child processes were found: 'perf', 'connector'
+                                         -- (every one), 'children' or 'scan' (those that live a
+                                         -- while), 'none'
     rss_bound_kib      INTEGER NOT NULL DEFAULT 0, -- a sampled rss may be off by so much
     peak_bound_kib     INTEGER NOT NULL DEFAULT 0, -- a high-water mark may be off by so much
     blind_us           INTEGER NOT NULL DEFAULT 0, -- between reading and resetting marks, all together
@@ -67,7 +68,8 @@ CREATE TABLE command (
 -- Peaks: at least peak_kib was in use at some moment from peak_from_us to peak_to_us, and never more
 -- than peak_upper_kib (null: nothing is known above what was seen). 'sampled': the highest sample, less
 -- rss_bound_kib. 'kernel': the kernel's high-water mark, less peak_bound_kib. A tree's peak is the highest sum of one sweep over its
--- processes, in which a shared page counts once for each process that has it.
+-- processes, in which a shared page counts once for each process that has it, or what one of them had
+-- at least where that is more.
 
 CREATE TABLE process (
     id                 INTEGER PRIMARY KEY,

@@ -54,12 +54,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [ADD_CLOCK] = "INSERT OR REPLACE INTO clock (run, t_us, realtime_ns) VALUES (?1, ?2, ?3)",
     [END_PROCESS] = "UPDATE process SET end_us = ?2, exit_status = coalesce(?3, exit_status), "
                     "exit_signal = coalesce(?4, exit_signal) WHERE id = ?1",
-    /* ?5 is the least upper bound that its ru_maxrss allows, ?6 how far a mark may be off. */
-    [SET_EXIT] = "UPDATE process SET exit_status = coalesce(?3, exit_status), "
-                 "exit_signal = coalesce(?4, exit_signal), "
-                 "peak_upper_kib = coalesce(max(?5, peak_kib + 2 * ?6), peak_upper_kib) "
-                 "WHERE id = (SELECT id FROM process WHERE run = ?1 AND pid = ?2 "
-                 "ORDER BY id DESC LIMIT 1)",
+    [SET_EXIT] = "UPDATE process SET exit_status = ?2, exit_signal = ?3, "
+                 "peak_upper_kib = coalesce(?4, peak_upper_kib) WHERE id = ?1",
     [SET_PROCESS_PEAK] = "UPDATE process SET peak_kib = ?2, peak_upper_kib = ?3, "
                          "peak_from_us = ?4, peak_to_us = ?5, peak_source = ?6 WHERE id = ?1",
     [SET_RUN_PEAK] = "UPDATE run SET peak_kib = ?2, peak_upper_kib = ?3, peak_from_us = ?4, "
@@ -77,6 +73,8 @@ static const char *const sql[STATEMENT_COUNT] = {
 /* What is being written for a slot: a process, or the tree. */
 struct entity {
     int64_t process; /* row id; 0 for the tree */
+    int pid;
+    int64_t start_us;
     struct high peak;
     bool live;
     size_t images;     /* how many programs it was seen to run */
@@ -85,6 +83,14 @@ struct entity {
         int64_t id; /* row id; 0: not begun */
         int64_t since_us;
     } series[MW_METRIC_COUNT];
+};
+
+/* A process that has ended. */
+struct ended {
+    int64_t process; /* row id */
+    int pid;
+    int64_t start_us, end_us;
+    struct high peak;
 };
 
 struct mw_writer {
@@ -98,15 +104,22 @@ struct mw_writer {
     int64_t run;          /* row id; 0: none */
     size_t process_count; /* of the run, ever */
     int64_t duration_us;  /* that was last set */
-    bool knows_execs; /* every exec was told: an image more is an exec, and no image more is none */
-    int64_t root;     /* row id of the run's first process; 0: none yet */
+    bool knows_execs;     /* every start and exec is told: no image more is no exec */
+    bool root_only;       /* no other process is to be recorded */
+    uint64_t lost_events;
+    int64_t root;          /* row id of the run's first process; 0: none yet */
     struct high root_peak; /* of the first process, also after its slot has gone to another */
     int64_t rss_bound_kib, peak_bound_kib;
     struct high run_peak;
     struct entity tree;
     struct entity *entities; /* by slot */
     size_t entity_count;
+    struct ended *ended; /* in the last moments, by the time of their end */
+    size_t ended_count, ended_room;
 };
+
+/* So long after its end somebody may tell how a process ended. */
+static const int64_t longest_memory_us = 10000000;
 
 /* A series counts its time from its own start, so that it fits into four bytes. */
 static const int64_t longest_series_us = INT32_MAX;
@@ -285,6 +298,7 @@ void mw_writer_close(struct mw_writer *writer)
     if (writer->lock_fd >= 0)
         close(writer->lock_fd);
     free(writer->entities);
+    free(writer->ended);
     free(writer->path);
     free(writer);
 }
@@ -325,6 +339,7 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
     writer->run = sqlite3_last_insert_rowid(writer->db);
     writer->root = 0;
     writer->process_count = 0;
+    writer->root_only = run->children == MW_CHILDREN_NONE;
     writer->knows_execs =
         strcmp(run->tracking, "perf") == 0 || strcmp(run->tracking, "connector") == 0;
     writer->rss_bound_kib = run->rss_bound_bytes / 1024;
@@ -378,7 +393,12 @@ int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, in
         return code;
     entity = entity_at(writer, slot);
     *entity = (struct entity){
-        .process = sqlite3_last_insert_rowid(writer->db), .live = true, .window_us = start_us};
+        .process = sqlite3_last_insert_rowid(writer->db),
+        .pid = pid,
+        .start_us = start_us,
+        .live = true,
+        .window_us = start_us,
+    };
     writer->process_count++;
     if (writer->root == 0)
         writer->root = entity->process;
@@ -503,6 +523,28 @@ static int flush_peak(struct mw_writer *writer, enum statement which, int64_t ro
     return run_statement(writer, which, error);
 }
 
+/* Keeps what is needed should somebody tell how a process ended. */
+static void remember_end(struct mw_writer *writer, const struct entity *entity, int64_t end_us)
+{
+    if (mw_array_reserve(&writer->ended, writer->ended_count, &writer->ended_room,
+                         sizeof *writer->ended))
+        writer->ended[writer->ended_count++] =
+            (struct ended){entity->process, entity->pid, entity->start_us, end_us, entity->peak};
+}
+
+static void forget_ends(struct mw_writer *writer)
+{
+    size_t old = 0;
+
+    while (old < writer->ended_count &&
+           writer->ended[old].end_us < writer->duration_us - longest_memory_us)
+        old++;
+    if (old == 0)
+        return;
+    writer->ended_count -= old;
+    memmove(writer->ended, writer->ended + old, writer->ended_count * sizeof *writer->ended);
+}
+
 int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
                           int exit_signal, struct mw_error *error)
 {
@@ -514,25 +556,52 @@ int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_u
         (code = flush_peak(writer, SET_PROCESS_PEAK, entity->process, &entity->peak, error)) < 0)
         return code;
     entity->live = false;
+    remember_end(writer, entity, end_us);
     BIND(writer, END_PROCESS, entity->process, end_us);
     bind_optional(statement, 3, exit_status);
     bind_optional(statement, 4, exit_signal);
     return run_statement(writer, END_PROCESS, error);
 }
 
-int mw_writer_set_exit(struct mw_writer *writer, int pid, int exit_status, int exit_signal,
-                       int64_t max_rss_kib, struct mw_error *error)
+static struct ended *find_ended(struct mw_writer *writer, const struct mw_exit *exit)
+{
+    for (size_t i = writer->ended_count; i > 0; i--) {
+        if (writer->ended[i - 1].pid == exit->pid && writer->ended[i - 1].start_us <= exit->t_us)
+            return &writer->ended[i - 1];
+    }
+    return NULL;
+}
+
+/* Whether the pid was given to a later process before the moment for which an exit stands. */
+static bool is_live(const struct mw_writer *writer, const struct mw_exit *exit)
+{
+    for (size_t i = 0; i < writer->entity_count; i++) {
+        const struct entity *entity = &writer->entities[i];
+
+        if (entity->live && entity->pid == exit->pid && entity->start_us <= exit->t_us)
+            return true;
+    }
+    return false;
+}
+
+int mw_writer_set_exit(struct mw_writer *writer, const struct mw_exit *exit, bool *ret_stored,
+                       struct mw_error *error)
 {
     sqlite3_stmt *statement = writer->statements[SET_EXIT];
+    struct ended *ended = is_live(writer, exit) ? NULL : find_ended(writer, exit);
     int code;
 
+    *ret_stored = ended != NULL;
+    if (!ended)
+        return 0;
     if ((code = need_transaction(writer, error)) < 0)
         return code;
-    BIND(writer, SET_EXIT, writer->run, pid);
-    bind_optional(statement, 3, exit_status);
-    bind_optional(statement, 4, exit_signal);
-    bind_optional(statement, 5, max_rss_kib < 0 ? -1 : max_rss_kib + writer->peak_bound_kib);
-    sqlite3_bind_int64(statement, 6, writer->peak_bound_kib);
+    if (exit->max_rss_kib >= 0)
+        high_close(&ended->peak, exit->max_rss_kib, writer->peak_bound_kib);
+    BIND(writer, SET_EXIT, ended->process);
+    bind_optional(statement, 2, exit->status);
+    bind_optional(statement, 3, exit->signal);
+    bind_optional(statement, 4, ended->peak.closed ? ended->peak.upper_kib : -1);
     return run_statement(writer, SET_EXIT, error);
 }
 
@@ -567,6 +636,7 @@ int mw_writer_set_progress(struct mw_writer *writer, int64_t duration_us,
     if ((code = need_transaction(writer, error)) < 0)
         return code;
     writer->duration_us = duration_us;
+    writer->lost_events = cost->lost_events;
     BIND(writer, SET_PROGRESS, writer->run, duration_us, (int64_t)ticks->due, (int64_t)ticks->taken,
          (int64_t)ticks->missed, ticks->longest_gap_us);
     bind_optional(statement, 7, ticks->lateness_p50_us);
@@ -587,6 +657,7 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
 
     if (!writer->in_transaction)
         return 0;
+    forget_ends(writer);
     for (size_t i = 0; i < writer->entity_count; i++) {
         struct entity *entity = &writer->entities[i];
 
@@ -602,10 +673,11 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
     return 0;
 }
 
-/* Whether the tree never was more than its first process. */
+/* Whether the tree certainly never was more than its first process. */
 static bool root_was_alone(const struct mw_writer *writer)
 {
-    return writer->process_count == 1 && writer->tree.series[MW_METRIC_RSS].id == 0;
+    return writer->process_count == 1 && writer->tree.series[MW_METRIC_RSS].id == 0 &&
+           (writer->root_only || (writer->knows_execs && writer->lost_events == 0));
 }
 
 /*

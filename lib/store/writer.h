@@ -68,13 +68,20 @@ void mw_writer_allow_peak(struct mw_writer *writer, uint32_t slot, int64_t most_
 int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
                           int exit_signal, struct mw_error *error);
 
+/* How a process ended, as somebody tells after its end. */
+struct mw_exit {
+    int pid;
+    int64_t t_us;        /* a moment after it had started, and before its pid was used again */
+    int status, signal;  /* one of them -1 */
+    int64_t max_rss_kib; /* its ru_maxrss, as for mw_writer_end_run; -1: not known */
+};
+
 /*
- * How the newest process with that pid ended, where it was not known at its end: either is -1.
- * max_rss_kib is its ru_maxrss, as for mw_writer_end_run. A pid that is none of the run's is passed
- * over.
+ * Stores an exit. ret_stored is false, and nothing is done, where no process with that pid has
+ * ended in the last ten seconds.
  */
-int mw_writer_set_exit(struct mw_writer *writer, int pid, int exit_status, int exit_signal,
-                       int64_t max_rss_kib, struct mw_error *error);
+int mw_writer_set_exit(struct mw_writer *writer, const struct mw_exit *exit, bool *ret_stored,
+                       struct mw_error *error);
 
 int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct mw_error *error);
 
