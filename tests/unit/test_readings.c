@@ -111,14 +111,18 @@ static void test_the_pss_of_a_tree_is_read_from_its_second_process_on(void **sta
 
 static void test_what_was_asked_for_is_read_of_each_process_and_summed(void **state)
 {
-    struct unit_child one = unit_fork(grow, NULL), two = unit_fork(grow, NULL);
-    struct mw_readings *readings = readings_of(
-        MW_METRIC_BIT(MW_METRIC_USS) | MW_METRIC_BIT(MW_METRIC_PAGE_TABLES), true, true);
+    struct unit_child one, two;
+    struct mw_readings *readings;
     struct rows rows = {0};
     int64_t first, second;
 
     (void)state;
     unit_need_memory_of_its_own();
+    unit_need_no_thread_sanitizer();
+    one = unit_fork(grow, NULL);
+    two = unit_fork(grow, NULL);
+    readings = readings_of(MW_METRIC_BIT(MW_METRIC_USS) | MW_METRIC_BIT(MW_METRIC_PAGE_TABLES),
+                           true, true);
     let_grow(&one);
     mw_readings_add(readings, FIRST, one.pid, mw_now_ns());
     mw_readings_add(readings, SECOND, two.pid, mw_now_ns());

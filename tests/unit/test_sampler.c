@@ -334,6 +334,7 @@ static void test_values_that_found_no_room_leave_a_gap_and_come_again_after_it(v
     struct mw_record record;
     struct mw_sampler_figures figures;
     int64_t kib;
+    bool came = false; /* room may come in the middle of a tick, after its gap was refused */
 
     (void)state;
     touch(&child);
@@ -348,10 +349,13 @@ static void test_values_that_found_no_room_leave_a_gap_and_come_again_after_it(v
     do { /* at full speed, so that there is room from now on */
         record.kind = MW_RECORD_START;
         rig_pop(rig, &record);
+        came = came || (record.kind == MW_RECORD_SAMPLE && record.sample.metric == MW_METRIC_RSS &&
+                        record.sample.kib == kib);
     } while (record.kind != MW_RECORD_GAP);
     assert_true(record.gap.ticks >= 1);
     assert_true(record.gap.from_ns >= rig->start_ns && record.gap.from_ns < record.t_ns);
-    wait_for_value(rig, 0, MW_METRIC_RSS, kib);
+    if (!came)
+        wait_for_value(rig, 0, MW_METRIC_RSS, kib);
     rig_end(rig, mw_now_ns());
     rig_discard(rig);
     unit_kill(&child);
