@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config libsqlite3-dev libproc2-dev libjansson-dev"
 run_packages="gnuplot-nox python3"
-test_packages="git clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev python3-pytest
+test_packages="git clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev python3-pytest python3-pytest-xdist
     sqlite3 tmux util-linux bsdutils procps"
 
 if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi

@@ -43,7 +43,8 @@ configure() {
 }
 
 pytest_cli() {
-    MEMWATCH=$PWD/$1/cmd/memwatch /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider tests/cli
+    MEMWATCH=$PWD/$1/cmd/memwatch \
+        /usr/bin/python3 -m pytest -q -rs -n 2 -p no:cacheprovider tests/cli
 }
 
 # unit_tests NAME OPTIONS…: runs them, and repeats what they skipped.
@@ -95,6 +96,9 @@ style() {
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export ASAN_OPTIONS=detect_stack_use_after_return=1
 export TSAN_OPTIONS=halt_on_error=1
+# libproc2 keeps a buffer for each thread that has used it, and never frees it.
+echo leak:libproc2 >"$logs/suppressions"
+export LSAN_OPTIONS=suppressions=$logs/suppressions:print_suppressions=0
 
 if [ $# -eq 0 ]; then
     step install sh cmd/install.sh --tests

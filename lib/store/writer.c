@@ -66,8 +66,9 @@ static const char *const sql[STATEMENT_COUNT] = {
         "recorder_cpu_us = ?10, recorder_rss_kib = ?11, lost_events = ?12, dropped_records = ?13, "
         "lost_marks = ?14, blind_us = ?15 WHERE id = ?1",
     [END_RUN] = "UPDATE run SET outcome = ?2, exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
-    [END_ROOT] = "UPDATE process SET end_us = (SELECT duration_us FROM run WHERE id = ?2), "
-                 "exit_status = ?3, exit_signal = ?4 WHERE id = ?1",
+    [END_ROOT] = "UPDATE process SET end_us = coalesce(end_us, "
+                 "(SELECT duration_us FROM run WHERE id = ?2)), exit_status = ?3, exit_signal = ?4 "
+                 "WHERE id = ?1",
 };
 
 /* What is being written for a slot: a process, or the tree. */

@@ -420,7 +420,7 @@ def test_metric_that_was_read_is_named_in_the_summary_and_can_be_plotted(folder,
 
 
 def test_metric_that_was_not_read_is_told_with_the_option_that_reads_it(folder):
-    folder.record("true")
+    folder.record("sleep", "0.1")
     result = folder.call("plot", "--metric", "swap")
     assert result.returncode == 1 and b"run --metric swap" in result.stderr
 
