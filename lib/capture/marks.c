@@ -1,0 +1,349 @@
+#include "capture/marks.h"
+
+#include "memwatch.h"
+#include "util/array.h"
+#include "util/cleanup.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/file.h>
+
+/* Names in the text begin at multiples of it. */
+enum { TEXT_ALIGNMENT = 8 };
+/* The beginning of the names of the files. */
+#define PREFIX "memwatch-marks-"
+
+struct mw_marks {
+    struct memwatch_channel_ *channel;
+    char *path;
+    int fd;
+    struct mw_mark *marks;
+    size_t mark_count;
+    struct mw_mark_site *sites[MEMWATCH_TEXT_ / TEXT_ALIGNMENT]; /* by their place in the text */
+    struct mw_mark_site nameless;
+    uint64_t invalid; /* marks that made no sense, or of rings that were overwritten */
+};
+
+/* --- the file --------------------------------------------------------------------------------- */
+
+/* Removes what recorders left that were killed: whoever is at work has its file locked. */
+static void remove_left_over(const char *folder)
+{
+    DIR *entries = opendir(folder);
+    const struct dirent *entry;
+
+    while (entries && (entry = readdir(entries))) {
+        mw_auto_fd int fd = -1;
+        struct stat file;
+
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
+            continue;
+        fd = openat(dirfd(entries), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
+            flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+/* Makes the file in a folder; 0 or a negative errno. */
+static int make_file(struct mw_marks *marks, const char *folder)
+{
+    int code;
+
+    if (asprintf(&marks->path, "%s/" PREFIX "XXXXXX", folder) < 0) {
+        marks->path = NULL;
+        return -ENOMEM;
+    }
+    marks->fd = mkostemp(marks->path, O_CLOEXEC);
+    if (marks->fd < 0) {
+        code = -errno;
+        free(marks->path);
+        marks->path = NULL;
+        return code;
+    }
+    /* What every process writes to is there from the start; rings are made by those who use them.
+     */
+    if (flock(marks->fd, LOCK_EX | LOCK_NB) < 0 ||
+        ftruncate(marks->fd, sizeof(struct memwatch_channel_)) < 0 ||
+        fallocate(marks->fd, 0, 0, offsetof(struct memwatch_channel_, lanes)) < 0)
+        return -errno;
+    return 0;
+}
+
+static void forget_file(struct mw_marks *marks)
+{
+    if (marks->path)
+        unlink(marks->path);
+    free(marks->path);
+    if (marks->fd >= 0)
+        close(marks->fd);
+    marks->path = NULL;
+    marks->fd = -1;
+}
+
+static int find_place(struct mw_marks *marks)
+{
+    const char *folders[] = {"/dev/shm", getenv("XDG_RUNTIME_DIR")};
+    int code = -ENOENT;
+
+    for (size_t i = 0; i < MW_COUNT(folders); i++) {
+        if (!folders[i] || *folders[i] != '/')
+            continue;
+        remove_left_over(folders[i]);
+        if ((code = make_file(marks, folders[i])) == 0)
+            return 0;
+        forget_file(marks);
+    }
+    return code;
+}
+
+static int map_file(struct mw_marks *marks, bool resets)
+{
+    struct memwatch_channel_ *channel =
+        mmap(NULL, sizeof *channel, PROT_READ | PROT_WRITE, MAP_SHARED, marks->fd, 0);
+
+    if (channel == MAP_FAILED)
+        return -errno;
+    marks->channel = channel;
+    channel->version = MEMWATCH_VERSION_;
+    channel->size_kib = (uint32_t)(sizeof *channel / 1024);
+    channel->reads_memory = 1;
+    channel->resets = resets;
+    channel->text_used = 8; /* a place of 0 or 1 means none */
+    memcpy(channel->magic, MEMWATCH_MAGIC_, sizeof channel->magic);
+    return 0;
+}
+
+int mw_marks_open(struct mw_marks **ret_marks, bool resets, struct mw_error *error)
+{
+    struct mw_marks *marks = calloc(1, sizeof *marks);
+    int code;
+
+    if (!marks)
+        return mw_error_errno(error, ENOMEM, "cannot take marks");
+    marks->fd = -1;
+    marks->nameless.name = "(no room for more names)";
+    marks->marks = calloc(MW_MARKS_AT_ONCE, sizeof *marks->marks);
+    code = marks->marks ? find_place(marks) : -ENOMEM;
+    if (code == 0)
+        code = map_file(marks, resets);
+    if (code < 0) {
+        mw_marks_close(marks);
+        return mw_error_errno(error, -code, "cannot take marks of functions");
+    }
+    *ret_marks = marks;
+    return 0;
+}
+
+void mw_marks_close(struct mw_marks *marks)
+{
+    if (!marks)
+        return;
+    if (marks->channel) {
+        __atomic_store_n(&marks->channel->closed, 1, __ATOMIC_RELEASE);
+        munmap(marks->channel, sizeof *marks->channel);
+    }
+    forget_file(marks);
+    for (size_t i = 0; i < MW_COUNT(marks->sites); i++)
+        free(marks->sites[i]);
+    free(marks->marks);
+    free(marks);
+}
+
+const char *mw_marks_path(const struct mw_marks *marks)
+{
+    return marks->path;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* Copies a name out of the channel, where it could change. NULL when it is none. */
+static struct mw_mark_site *read_site(const struct memwatch_channel_ *channel, uint32_t place)
+{
+    struct memwatch_name_ entry;
+    struct mw_mark_site *site;
+    const char *text;
+    char *copy;
+
+    if (place > MEMWATCH_TEXT_ - sizeof entry)
+        return NULL;
+    memcpy(&entry, channel->text + place, sizeof entry);
+    if ((uint64_t)entry.name_length + entry.file_length + 2 > MEMWATCH_TEXT_ - sizeof entry - place)
+        return NULL;
+    text = channel->text + place + sizeof entry;
+    site = calloc(1, sizeof *site + entry.name_length + entry.file_length + 2);
+    if (!site)
+        return NULL;
+    copy = (char *)(site + 1);
+    memcpy(copy, text, entry.name_length);
+    memcpy(copy + entry.name_length + 1, text + entry.name_length + 1, entry.file_length);
+    site->name = copy;
+    site->file = entry.file_length ? copy + entry.name_length + 1 : NULL;
+    site->line = entry.line > INT_MAX ? 0 : (int)entry.line;
+    return site;
+}
+
+/* NULL where there is none. */
+static const struct mw_mark_site *find_site(struct mw_marks *marks, uint32_t place)
+{
+    struct mw_mark_site **site;
+
+    if (place == 0)
+        return &marks->nameless;
+    if (place >= MEMWATCH_TEXT_ || place % TEXT_ALIGNMENT != 0)
+        return NULL;
+    site = &marks->sites[place / TEXT_ALIGNMENT];
+    if (!*site)
+        *site = read_site(marks->channel, place);
+    return *site;
+}
+
+/* --- marks ------------------------------------------------------------------------------------ */
+
+static int64_t known_kib(uint32_t kib)
+{
+    return kib == MEMWATCH_UNREAD_ ? -1 : (int64_t)kib;
+}
+
+static void read_mark(struct mw_marks *marks, uint64_t owner, const struct memwatch_mark_ *raw)
+{
+    const struct mw_mark_site *site = find_site(marks, raw->name);
+
+    if (!site || raw->kind > MEMWATCH_KIND_RESUME_ || raw->t_ns > INT64_MAX) {
+        marks->invalid++;
+        return;
+    }
+    marks->marks[marks->mark_count] = (struct mw_mark){
+        .order = (uint32_t)marks->mark_count,
+        .kind = (enum mw_mark_kind)raw->kind,
+        .pid = (pid_t)(owner >> 32),
+        .tid = (pid_t)(owner & UINT32_MAX),
+        .track = raw->track,
+        .t_ns = (int64_t)raw->t_ns,
+        .site = site,
+        .resident_kib = known_kib(raw->resident_kib),
+        .window_kib = known_kib(raw->window_kib),
+    };
+    marks->mark_count++;
+}
+
+/* Takes up to most marks out of a ring. */
+static void drain_lane(struct mw_marks *marks, struct memwatch_lane_ *lane, uint64_t owner,
+                       uint64_t most)
+{
+    uint64_t head = __atomic_load_n(&lane->head, __ATOMIC_ACQUIRE);
+    uint64_t tail = lane->tail, count = head - tail;
+    const struct memwatch_mark_ *slots = memwatch_slots_(marks->channel, lane);
+
+    if (count > MEMWATCH_SLOTS_) { /* its owner has written where it must not */
+        marks->invalid += MEMWATCH_SLOTS_;
+        tail = head;
+        count = 0;
+    }
+    if (count > most)
+        count = most;
+    for (uint64_t i = 0; i < count; i++) {
+        struct memwatch_mark_ raw = slots[(tail + i) % MEMWATCH_SLOTS_];
+
+        read_mark(marks, owner, &raw);
+    }
+    __atomic_store_n(&lane->tail, tail + count, __ATOMIC_RELEASE);
+}
+
+/* A ring whose owner has left is free once it is empty. */
+static void give_back(struct memwatch_lane_ *lane)
+{
+    if (!__atomic_load_n(&lane->leaving, __ATOMIC_ACQUIRE) ||
+        __atomic_load_n(&lane->head, __ATOMIC_ACQUIRE) != lane->tail)
+        return;
+    lane->leaving = 0;
+    __atomic_store_n(&lane->owner, 0, __ATOMIC_RELEASE);
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    const struct mw_mark *first = a, *second = b;
+
+    if (first->t_ns != second->t_ns)
+        return first->t_ns < second->t_ns ? -1 : 1;
+    return (first->order > second->order) - (first->order < second->order);
+}
+
+static bool in_order(const struct mw_marks *marks)
+{
+    for (size_t i = 1; i < marks->mark_count; i++) {
+        if (marks->marks[i].t_ns < marks->marks[i - 1].t_ns)
+            return false;
+    }
+    return true;
+}
+
+/* How many rings there are to look at. */
+static uint32_t lanes_used(const struct mw_marks *marks)
+{
+    uint32_t used = __atomic_load_n(&marks->channel->lanes_used, __ATOMIC_ACQUIRE);
+
+    return used < MEMWATCH_LANES_ ? used : MEMWATCH_LANES_;
+}
+
+size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks)
+{
+    uint32_t lanes = lanes_used(marks);
+
+    marks->mark_count = 0;
+    for (uint32_t i = 0; i < lanes; i++) {
+        struct memwatch_lane_ *lane = &marks->channel->lanes[i];
+        uint64_t owner = __atomic_load_n(&lane->owner, __ATOMIC_ACQUIRE);
+
+        if (owner == 0)
+            continue;
+        drain_lane(marks, lane, owner, MW_MARKS_AT_ONCE - marks->mark_count);
+        give_back(lane);
+    }
+    /* One ring is in order already; several mostly are not. */
+    if (!in_order(marks))
+        qsort(marks->marks, marks->mark_count, sizeof *marks->marks, compare_times);
+    *ret_marks = marks->marks;
+    return marks->mark_count;
+}
+
+void mw_marks_process_ended(struct mw_marks *marks, pid_t pid)
+{
+    for (uint32_t i = 0; i < lanes_used(marks); i++) {
+        struct memwatch_lane_ *lane = &marks->channel->lanes[i];
+
+        if ((pid_t)(__atomic_load_n(&lane->owner, __ATOMIC_ACQUIRE) >> 32) == pid)
+            __atomic_store_n(&lane->leaving, 1, __ATOMIC_RELEASE);
+    }
+}
+
+uint64_t mw_marks_lost(const struct mw_marks *marks)
+{
+    uint64_t lost = marks->invalid + __atomic_load_n(&marks->channel->lost, __ATOMIC_RELAXED);
+
+    for (uint32_t i = 0; i < lanes_used(marks); i++)
+        lost += __atomic_load_n(&marks->channel->lanes[i].lost, __ATOMIC_RELAXED);
+    return lost;
+}
+
+/* --- waking ----------------------------------------------------------------------------------- */
+
+uint32_t mw_marks_wakes(const struct mw_marks *marks)
+{
+    return __atomic_load_n(&marks->channel->wake, __ATOMIC_ACQUIRE);
+}
+
+void mw_marks_wait(struct mw_marks *marks, uint32_t seen, int timeout_ms)
+{
+    struct timespec pause = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+    syscall(SYS_futex, &marks->channel->wake, FUTEX_WAIT, seen, timeout_ms < 0 ? NULL : &pause,
+            NULL, 0);
+}
+
+void mw_marks_wake(struct mw_marks *marks)
+{
+    memwatch_wake_(marks->channel);
+}

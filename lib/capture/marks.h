@@ -1,0 +1,55 @@
+/*
+ * The mark channel: shared memory into which programs of the tree mark entries and exits of
+ * functions (memwatch.h says how it is laid out), and out of which the recorder takes them.
+ *
+ * It is a file of its user's alone in /dev/shm, else in $XDG_RUNTIME_DIR, that each process opens
+ * when it marks for the first time; it is gone when the recorder is, at the latest when the next
+ * recorder looks. What a process writes is not trusted: it may lose its own marks, and no more.
+ */
+#ifndef MW_CAPTURE_MARKS_H
+#define MW_CAPTURE_MARKS_H
+
+#include "capture/mark.h"
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct mw_marks;
+
+/*
+ * Makes the channel. resets: whoever marks also resets its high-water mark, so that it is known
+ * what was reached within a function.
+ */
+int mw_marks_open(struct mw_marks **ret_marks, bool resets, struct mw_error *error);
+
+/* NULL is fine. */
+void mw_marks_close(struct mw_marks *marks);
+
+/* What the variable MW_MARKS_VARIABLE of the target has to be. */
+#define MW_MARKS_VARIABLE "MEMWATCH_MARKS"
+const char *mw_marks_path(const struct mw_marks *marks);
+
+/*
+ * Takes marks that are there, in the order of time as far as threads agree on it; the rest with the
+ * next call: there are more while it returns as many as MW_MARKS_AT_ONCE. They belong to the
+ * channel and hold until the next call. Returns how many.
+ */
+enum { MW_MARKS_AT_ONCE = 8192 };
+size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks);
+
+/* A process has ended: its rings are free for others once they are empty. */
+void mw_marks_process_ended(struct mw_marks *marks, pid_t pid);
+
+/* How many marks found no room. */
+uint64_t mw_marks_lost(const struct mw_marks *marks);
+
+/*
+ * Waits until there is much to take, or mw_marks_wake was called, since mw_marks_wakes had the
+ * value seen; at most timeout_ms (negative: for ever). From any thread.
+ */
+uint32_t mw_marks_wakes(const struct mw_marks *marks);
+void mw_marks_wait(struct mw_marks *marks, uint32_t seen, int timeout_ms);
+void mw_marks_wake(struct mw_marks *marks);
+
+#endif

@@ -1,0 +1,583 @@
+/*
+ * memwatch.h: marks functions and blocks of a C or C++ program, so that `memwatch run PROGRAM`
+ * tells how often each was called, how long it took, and how much memory it needed.
+ *
+ *     void load(void)
+ *     {
+ *         MEMWATCH_SCOPE("load");          from here to the end of the block
+ *         …
+ *     }
+ *
+ *     MEMWATCH_ENTER("phase 1");           where blocks do not fit
+ *     …
+ *     MEMWATCH_EXIT("phase 1");            the same name, in the same file
+ *
+ *     MEMWATCH_POINT("loaded");            a moment
+ *
+ * Names are string literals. The memory of the process is read at entry and exit, which takes 1 to
+ * 2 us; MEMWATCH_TIMED_SCOPE leaves that out and takes about 0.1 us. Threads, fork and C++
+ * exceptions are fine; signal handlers must not mark. A program that does not run below memwatch
+ * pays a comparison a mark; -DMEMWATCH_DISABLE takes them out altogether.
+ *
+ * Header-only: GCC or Clang on Linux, C99 or C++11 with GNU extensions; link with -pthread where
+ * the C library wants it. Errors have no effect on the program: marks that find no room are counted
+ * by the recorder.
+ */
+#ifndef MEMWATCH_H
+#define MEMWATCH_H
+
+#ifdef MEMWATCH_DISABLE
+
+#define MEMWATCH_SCOPE(name) ((void)0)
+#define MEMWATCH_TIMED_SCOPE(name) ((void)0)
+#define MEMWATCH_ENTER(name) ((void)0)
+#define MEMWATCH_EXIT(name) ((void)0)
+#define MEMWATCH_POINT(name) ((void)0)
+
+#else
+
+#ifndef _GNU_SOURCE
+#error                                                                                             \
+    "memwatch.h needs _GNU_SOURCE: define it before the first #include, or compile with -std=gnu11"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- the channel ------------------------------------------------------------------------------
+ *
+ * A file in shared memory that the recorder has made, and that the variable MEMWATCH_MARKS names:
+ * a head, a table of names, and a ring for each thread that marks. Whoever has a ring is the only
+ * one to write into it, and the recorder the only one to read: no locks. A mark counts from the
+ * moment in which the ring's head moves over it, so one that was being written when its process was
+ * killed is none. Everything below ends with an underscore and may change with the version.
+ */
+
+enum {
+    MEMWATCH_VERSION_ = 1,
+    MEMWATCH_LANES_ = 256,        /* threads that mark at the same time */
+    MEMWATCH_SLOTS_ = 8192,       /* of a ring, a power of two */
+    MEMWATCH_NAMES_ = 16384,      /* places in the table of names, a power of two */
+    MEMWATCH_TEXT_ = 1024 * 1024, /* bytes for names */
+};
+
+enum memwatch_kind_ {
+    MEMWATCH_KIND_ENTER_,
+    MEMWATCH_KIND_EXIT_,
+    MEMWATCH_KIND_POINT_,
+    MEMWATCH_KIND_SUSPEND_,
+    MEMWATCH_KIND_RESUME_,
+};
+
+#define MEMWATCH_UNREAD_ UINT32_MAX
+
+struct memwatch_mark_ {
+    uint64_t t_ns; /* CLOCK_MONOTONIC */
+    uint32_t name; /* where it stands in the text; 0: there was no room for it */
+    uint32_t kind;
+    uint32_t track; /* 0: of its thread; else a task or generator of the process */
+    uint32_t resident_kib;
+    uint32_t window_kib; /* high-water mark since the last reset */
+    uint32_t unused;
+};
+
+/* Who has a ring, and how far it is filled. Head and tail have cache lines of their own. */
+struct memwatch_lane_ {
+    uint64_t owner;   /* pid << 32 | tid; 0: free */
+    uint64_t leaving; /* its thread has ended: it is free once it is empty */
+    uint64_t lost;    /* marks that found no room */
+    uint64_t stalled; /* its owner has waited in vain while tail was this less one */
+    uint64_t pad_to_line[4];
+    uint64_t head; /* marks ever written; moved by the owner */
+    uint64_t pad_to_next_line[7];
+    uint64_t tail; /* marks ever taken; moved by the recorder */
+    uint64_t pad_to_last_line[7];
+};
+
+/* In the text: followed by the name and the file, each with its terminator. */
+struct memwatch_name_ {
+    uint32_t line;
+    uint32_t name_length, file_length; /* without terminators */
+};
+
+struct memwatch_channel_ {
+    char magic[8];
+    uint32_t version;
+    uint32_t size_kib;
+    uint32_t reads_memory; /* marks are to read it */
+    uint32_t resets;       /* and to reset the high-water mark */
+    uint32_t wake;         /* a futex: moves when there is much to take */
+    uint32_t text_used;
+    uint32_t lanes_used;             /* no ring beyond these was ever claimed */
+    uint32_t closed;                 /* the recorder takes no more */
+    uint64_t lost;                   /* marks of threads that found no ring */
+    uint32_t names[MEMWATCH_NAMES_]; /* a hash table of places in the text; 0: empty */
+    char text[MEMWATCH_TEXT_];
+    struct memwatch_lane_ lanes[MEMWATCH_LANES_];
+    /* From here on there is memory only where a thread has asked for it. */
+    struct memwatch_mark_ slots[MEMWATCH_LANES_][MEMWATCH_SLOTS_];
+};
+
+#define MEMWATCH_MAGIC_ "mwmarks"
+
+/* What is marked: one a place in the source. */
+struct memwatch_site_ {
+    const char *name, *file;
+    uint32_t line;
+    uint32_t place; /* in the text; 0: not looked up yet, 1: there was no room */
+};
+
+struct memwatch_state_ {
+    int status; /* 0: not known yet, 1: there is a channel, -1: there is none */
+    struct memwatch_channel_ *channel;
+    int channel_fd;
+    int statm_fd, clear_fd;
+    struct stat statm_file, clear_file; /* to tell that a descriptor is still ours */
+    uint64_t floor_kib;                 /* ru_maxrss that stays from an earlier program */
+    uint32_t page_kib;
+    pthread_key_t key; /* its destructor gives the ring back */
+};
+
+/* One for the whole program, in however many files the header is included. */
+__attribute__((weak)) struct memwatch_state_ memwatch_state_;
+__attribute__((weak)) pthread_once_t memwatch_once_ = PTHREAD_ONCE_INIT;
+__attribute__((weak)) __thread struct memwatch_lane_ *memwatch_lane_;
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static inline uint64_t memwatch_now_ns_(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* A descriptor far from those that programs count on, which exec closes. */
+static inline int memwatch_open_(const char *path, int flags, struct stat *ret_file)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+    int moved = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 200);
+
+    if (moved >= 0) {
+        close(fd);
+        fd = moved;
+    }
+    if (fd >= 0 && fstat(fd, ret_file) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static inline int memwatch_is_ours_(int fd, const struct stat *file)
+{
+    struct stat now;
+
+    return fd >= 0 && fstat(fd, &now) == 0 && now.st_dev == file->st_dev &&
+           now.st_ino == file->st_ino;
+}
+
+static inline uint64_t memwatch_max_rss_kib_(void)
+{
+    struct rusage usage;
+
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
+}
+
+/* Whatever a program before this one had stays in ru_maxrss, and hides smaller marks. */
+static inline void memwatch_open_self_(struct memwatch_state_ *state)
+{
+    state->statm_fd = memwatch_open_("/proc/self/statm", O_RDONLY, &state->statm_file);
+    state->clear_fd = memwatch_open_("/proc/self/clear_refs", O_WRONLY, &state->clear_file);
+    state->floor_kib = 0;
+    if (state->clear_fd >= 0 && state->channel->resets && write(state->clear_fd, "5", 1) == 1)
+        state->floor_kib = memwatch_max_rss_kib_();
+}
+
+/* In a child after fork: the rings, and the descriptors of /proc/self, are its parent's. */
+static inline void memwatch_after_fork_(void)
+{
+    struct memwatch_state_ *state = &memwatch_state_;
+
+    memwatch_lane_ = NULL;
+    if (state->status <= 0)
+        return;
+    if (memwatch_is_ours_(state->statm_fd, &state->statm_file))
+        close(state->statm_fd);
+    if (memwatch_is_ours_(state->clear_fd, &state->clear_file))
+        close(state->clear_fd);
+    memwatch_open_self_(state);
+}
+
+static inline void memwatch_leave_(void *lane)
+{
+    __atomic_store_n(&((struct memwatch_lane_ *)lane)->leaving, 1, __ATOMIC_RELEASE);
+}
+
+static inline int memwatch_map_(struct memwatch_state_ *state, const char *path)
+{
+    struct stat file;
+    void *pages;
+
+    state->channel_fd = memwatch_open_(path, O_RDWR, &file);
+    if (state->channel_fd < 0 || file.st_uid != geteuid() ||
+        (uint64_t)file.st_size < sizeof(struct memwatch_channel_))
+        return -1;
+    pages = mmap(NULL, sizeof(struct memwatch_channel_), PROT_READ | PROT_WRITE, MAP_SHARED,
+                 state->channel_fd, 0);
+    if (pages == MAP_FAILED)
+        return -1;
+    state->channel = (struct memwatch_channel_ *)pages;
+    return memcmp(state->channel->magic, MEMWATCH_MAGIC_, sizeof state->channel->magic) == 0 &&
+                   state->channel->version == MEMWATCH_VERSION_
+               ? 0
+               : -1;
+}
+
+static inline void memwatch_start_(void)
+{
+    struct memwatch_state_ *state = &memwatch_state_;
+    const char *path = getenv("MEMWATCH_MARKS");
+    int saved_errno = errno, status = -1;
+
+    state->statm_fd = state->clear_fd = state->channel_fd = -1;
+    state->page_kib = (uint32_t)(sysconf(_SC_PAGESIZE) / 1024);
+    if (path && *path && memwatch_map_(state, path) == 0 &&
+        pthread_key_create(&state->key, memwatch_leave_) == 0 &&
+        pthread_atfork(NULL, NULL, memwatch_after_fork_) == 0) {
+        memwatch_open_self_(state);
+        status = 1;
+    }
+    __atomic_store_n(&state->status, status, __ATOMIC_RELEASE);
+    errno = saved_errno;
+}
+
+static inline struct memwatch_mark_ *memwatch_slots_(struct memwatch_channel_ *channel,
+                                                     const struct memwatch_lane_ *lane)
+{
+    return channel->slots[lane - channel->lanes];
+}
+
+/* Asks for the memory of a ring, so that a full /dev/shm is an error and kills nobody. */
+static inline int memwatch_reserve_(struct memwatch_state_ *state,
+                                    const struct memwatch_lane_ *lane)
+{
+    const char *slots = (const char *)memwatch_slots_(state->channel, lane);
+    off_t offset = (off_t)(slots - (const char *)state->channel);
+    int code;
+
+    do {
+        code = fallocate(state->channel_fd, 0, offset, sizeof state->channel->slots[0]);
+    } while (code < 0 && errno == EINTR);
+    return code;
+}
+
+/* Takes a free ring for this thread; NULL when there is none. */
+static inline struct memwatch_lane_ *memwatch_claim_(struct memwatch_state_ *state)
+{
+    uint64_t me = (uint64_t)getpid() << 32 | (uint64_t)(uint32_t)syscall(SYS_gettid);
+
+    for (uint32_t i = 0; i < MEMWATCH_LANES_; i++) {
+        struct memwatch_lane_ *lane = &state->channel->lanes[i];
+        uint64_t nobody = 0;
+
+        if (!__atomic_compare_exchange_n(&lane->owner, &nobody, me, 0, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_RELAXED))
+            continue;
+        if (memwatch_reserve_(state, lane) < 0 || pthread_setspecific(state->key, lane) != 0) {
+            __atomic_store_n(&lane->owner, 0, __ATOMIC_RELEASE);
+            return NULL;
+        }
+        for (uint32_t used = __atomic_load_n(&state->channel->lanes_used, __ATOMIC_RELAXED);
+             used <= i && !__atomic_compare_exchange_n(&state->channel->lanes_used, &used, i + 1, 0,
+                                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);)
+            ;
+        memwatch_lane_ = lane;
+        return lane;
+    }
+    return NULL;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static inline uint32_t memwatch_hash_(const struct memwatch_site_ *site)
+{
+    uint32_t hash = 2166136261u;
+
+    for (const char *at = site->name; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619u;
+    for (const char *at = site->file; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619u;
+    return hash;
+}
+
+static inline int memwatch_is_name_(const struct memwatch_channel_ *channel, uint32_t place,
+                                    const struct memwatch_site_ *site)
+{
+    const struct memwatch_name_ *entry = (const struct memwatch_name_ *)(channel->text + place);
+    const char *text = (const char *)(entry + 1);
+
+    return strcmp(text, site->name) == 0 && strcmp(text + entry->name_length + 1, site->file) == 0;
+}
+
+/* Writes a name behind the others; returns its place, or 0 when there is no room. */
+static inline uint32_t memwatch_write_name_(struct memwatch_channel_ *channel,
+                                            const struct memwatch_site_ *site)
+{
+    size_t name_length = strlen(site->name), file_length = strlen(site->file);
+    size_t size = sizeof(struct memwatch_name_) + name_length + file_length + 2;
+    struct memwatch_name_ *entry;
+    uint32_t place;
+
+    size = (size + 7) & ~(size_t)7;
+    if (size > MEMWATCH_TEXT_ / 16)
+        return 0;
+    place = __atomic_fetch_add(&channel->text_used, (uint32_t)size, __ATOMIC_RELAXED);
+    if (place + size > MEMWATCH_TEXT_) {
+        __atomic_fetch_sub(&channel->text_used, (uint32_t)size, __ATOMIC_RELAXED);
+        return 0;
+    }
+    entry = (struct memwatch_name_ *)(channel->text + place);
+    entry->line = site->line;
+    entry->name_length = (uint32_t)name_length;
+    entry->file_length = (uint32_t)file_length;
+    memcpy(entry + 1, site->name, name_length + 1);
+    memcpy((char *)(entry + 1) + name_length + 1, site->file, file_length + 1);
+    return place;
+}
+
+/* The place of a name, which all processes share; 0 when there is no room. */
+static inline uint32_t memwatch_find_name_(struct memwatch_channel_ *channel,
+                                           const struct memwatch_site_ *site)
+{
+    uint32_t written = 0, hash = memwatch_hash_(site);
+
+    for (uint32_t i = 0; i < MEMWATCH_NAMES_; i++) {
+        uint32_t *slot = &channel->names[(hash + i) % MEMWATCH_NAMES_];
+        uint32_t place = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+
+        if (place == 0) {
+            if (written == 0 && (written = memwatch_write_name_(channel, site)) == 0)
+                return 0;
+            if (__atomic_compare_exchange_n(slot, &place, written, 0, __ATOMIC_ACQ_REL,
+                                            __ATOMIC_ACQUIRE))
+                return written;
+        }
+        if (memwatch_is_name_(channel, place, site))
+            return place;
+    }
+    return 0;
+}
+
+/* --- reading memory --------------------------------------------------------------------------- */
+
+/* The second number of statm, in KiB. */
+static inline uint32_t memwatch_resident_kib_(struct memwatch_state_ *state)
+{
+    char text[128];
+    ssize_t length = pread(state->statm_fd, text, sizeof text - 1, 0);
+    char *rest;
+    unsigned long pages;
+
+    if (length <= 0) /* the program has closed it, with all its descriptors perhaps */
+        return MEMWATCH_UNREAD_;
+    text[length] = '\0';
+    strtoul(text, &rest, 10);
+    pages = strtoul(rest, &rest, 10);
+    return *rest == ' ' ? (uint32_t)(pages * state->page_kib) : MEMWATCH_UNREAD_;
+}
+
+/* VmHWM, for those of whom ru_maxrss tells less. */
+static inline uint32_t memwatch_high_water_kib_(void)
+{
+    char text[4096], *line;
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (length <= 0)
+        return MEMWATCH_UNREAD_;
+    text[length] = '\0';
+    line = strstr(text, "VmHWM:");
+    return line ? (uint32_t)strtoul(line + 6, NULL, 10) : MEMWATCH_UNREAD_;
+}
+
+static inline void memwatch_read_memory_(struct memwatch_state_ *state, struct memwatch_mark_ *mark)
+{
+    uint64_t max_kib;
+
+    mark->resident_kib = memwatch_resident_kib_(state);
+    if (!state->channel->resets || mark->resident_kib == MEMWATCH_UNREAD_ ||
+        !memwatch_is_ours_(state->clear_fd, &state->clear_file))
+        return;
+    max_kib = memwatch_max_rss_kib_();
+    mark->window_kib = max_kib > state->floor_kib ? (uint32_t)max_kib : memwatch_high_water_kib_();
+    /* Where the process has as much as its mark, that is the mark of the time to come as well. */
+    if (mark->window_kib != MEMWATCH_UNREAD_ && mark->window_kib > mark->resident_kib &&
+        write(state->clear_fd, "5", 1) != 1)
+        mark->window_kib = MEMWATCH_UNREAD_;
+}
+
+/* --- marking ---------------------------------------------------------------------------------- */
+
+static inline void memwatch_wake_(struct memwatch_channel_ *channel)
+{
+    __atomic_fetch_add(&channel->wake, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &channel->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/*
+ * Waits a moment for the recorder to take marks out of a full ring. Once in vain: should the
+ * recorder be gone, the program is not held up at every mark.
+ */
+static inline int memwatch_wait_for_room_(struct memwatch_state_ *state,
+                                          struct memwatch_lane_ *lane)
+{
+    uint64_t tail = __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE);
+
+    for (int i = 0; i < 50 && lane->stalled != tail + 1; i++) {
+        struct timespec pause = {0, 200000};
+
+        memwatch_wake_(state->channel);
+        nanosleep(&pause, NULL);
+        if (lane->head - __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE) < MEMWATCH_SLOTS_)
+            return 1;
+    }
+    lane->stalled = tail + 1;
+    return 0;
+}
+
+static inline void memwatch_push_(struct memwatch_state_ *state, const struct memwatch_mark_ *mark)
+{
+    struct memwatch_lane_ *lane = memwatch_lane_ ? memwatch_lane_ : memwatch_claim_(state);
+    uint64_t used;
+
+    if (!lane) {
+        __atomic_fetch_add(&state->channel->lost, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    used = lane->head - __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE);
+    if (used >= MEMWATCH_SLOTS_ && !memwatch_wait_for_room_(state, lane)) {
+        __atomic_fetch_add(&lane->lost, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    memwatch_slots_(state->channel, lane)[lane->head % MEMWATCH_SLOTS_] = *mark;
+    __atomic_store_n(&lane->head, lane->head + 1, __ATOMIC_RELEASE);
+    if (used + 1 == MEMWATCH_SLOTS_ / 2)
+        memwatch_wake_(state->channel);
+}
+
+static inline void memwatch_mark_now_(struct memwatch_site_ *site, enum memwatch_kind_ kind,
+                                      uint32_t track, int reads_memory)
+{
+    struct memwatch_state_ *state = &memwatch_state_;
+    struct memwatch_mark_ mark = {0, 0, 0, track, MEMWATCH_UNREAD_, MEMWATCH_UNREAD_, 0};
+    int saved_errno = errno;
+
+    if (__atomic_load_n(&state->channel->closed, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&state->status, -1, __ATOMIC_RELEASE);
+        return;
+    }
+    mark.kind = (uint32_t)kind;
+    mark.name = __atomic_load_n(&site->place, __ATOMIC_RELAXED);
+    if (mark.name == 0) {
+        mark.name = memwatch_find_name_(state->channel, site);
+        __atomic_store_n(&site->place, mark.name ? mark.name : 1, __ATOMIC_RELAXED);
+    }
+    if (mark.name == 1)
+        mark.name = 0;
+    /* What reading costs belongs to neither side of a bracket. */
+    if (kind != MEMWATCH_KIND_ENTER_)
+        mark.t_ns = memwatch_now_ns_();
+    if (reads_memory && state->channel->reads_memory)
+        memwatch_read_memory_(state, &mark);
+    if (kind == MEMWATCH_KIND_ENTER_)
+        mark.t_ns = memwatch_now_ns_();
+    memwatch_push_(state, &mark);
+    errno = saved_errno;
+}
+
+static inline int memwatch_is_on_(void)
+{
+    int status = __atomic_load_n(&memwatch_state_.status, __ATOMIC_ACQUIRE);
+
+    if (__builtin_expect(status == 0, 0)) {
+        pthread_once(&memwatch_once_, memwatch_start_);
+        status = memwatch_state_.status;
+    }
+    return __builtin_expect(status > 0, 0);
+}
+
+static inline void memwatch_mark_(struct memwatch_site_ *site, enum memwatch_kind_ kind,
+                                  int reads_memory)
+{
+    if (memwatch_is_on_())
+        memwatch_mark_now_(site, kind, 0, reads_memory);
+}
+
+/* --- what programs use ------------------------------------------------------------------------ */
+
+#define MEMWATCH_SITE_(name)                                                                       \
+    __extension__({                                                                                \
+        static struct memwatch_site_ memwatch_here_ = {"" name "", __FILE__, __LINE__, 0};         \
+        &memwatch_here_;                                                                           \
+    })
+
+#define MEMWATCH_ENTER(name) memwatch_mark_(MEMWATCH_SITE_(name), MEMWATCH_KIND_ENTER_, 1)
+#define MEMWATCH_EXIT(name) memwatch_mark_(MEMWATCH_SITE_(name), MEMWATCH_KIND_EXIT_, 1)
+#define MEMWATCH_POINT(name) memwatch_mark_(MEMWATCH_SITE_(name), MEMWATCH_KIND_POINT_, 1)
+
+#define MEMWATCH_JOIN2_(a, b) a##b
+#define MEMWATCH_JOIN_(a, b) MEMWATCH_JOIN2_(a, b)
+
+/* A block that is being measured; its end is marked however the block is left. */
+struct memwatch_scope_ {
+    struct memwatch_site_ *site;
+    int reads_memory;
+};
+
+static inline struct memwatch_scope_ memwatch_begin_(struct memwatch_site_ *site, int reads_memory)
+{
+    struct memwatch_scope_ scope = {site, reads_memory};
+
+    memwatch_mark_(site, MEMWATCH_KIND_ENTER_, reads_memory);
+    return scope;
+}
+
+static inline void memwatch_end_(struct memwatch_scope_ *scope)
+{
+    memwatch_mark_(scope->site, MEMWATCH_KIND_EXIT_, scope->reads_memory);
+}
+
+#define MEMWATCH_SCOPE_AS_(name, reads_memory)                                                     \
+    __attribute__((cleanup(memwatch_end_), unused)) struct memwatch_scope_ MEMWATCH_JOIN_(         \
+        memwatch_scope_at_, __LINE__) = memwatch_begin_(MEMWATCH_SITE_(name), reads_memory)
+
+#define MEMWATCH_SCOPE(name) MEMWATCH_SCOPE_AS_(name, 1)
+#define MEMWATCH_TIMED_SCOPE(name) MEMWATCH_SCOPE_AS_(name, 0)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MEMWATCH_DISABLE */
+
+#endif
