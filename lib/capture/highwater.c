@@ -41,9 +41,9 @@ static uint64_t unseen_kib(int64_t blind_ns, uint64_t threads)
 static int take(int status_fd, int clear_fd, struct mw_high_water_reading *ret_reading)
 {
     char text[MW_PROCFS_STATUS_SIZE];
+    struct mw_high_water_reading reading = {.read_ns = mw_now_ns()};
     ssize_t length = pread(status_fd, text, sizeof text, 0);
     int64_t read_ns = mw_now_ns();
-    struct mw_high_water_reading reading = {0};
     uint64_t now_kib, threads;
     int code;
 

@@ -31,6 +31,7 @@ void mw_high_water_close(struct mw_high_water *mark);
 /* A mark that was taken. */
 struct mw_high_water_reading {
     uint64_t kib;
+    int64_t read_ns;     /* the moment before it was read (CLOCK_MONOTONIC) */
     int64_t blind_ns;    /* between reading and resetting it; 0: it was not reset */
     uint64_t unseen_kib; /* more than kib by so much may have been reached in that time */
 };

@@ -6,6 +6,7 @@
 
 #include "util/metric.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mw_row {
@@ -13,6 +14,12 @@ struct mw_row {
     enum mw_metric metric;
     int64_t t_ns; /* CLOCK_MONOTONIC */
     int64_t kib;
+    /*
+     * Of a high-water mark that has just been taken: the moment before it was read; else 0. again:
+     * it was the same as the one before, and is not to be stored.
+     */
+    int64_t taken_ns;
+    bool again;
     int64_t unseen_kib; /* of a high-water mark: so much more may have been reached unseen */
 };
 

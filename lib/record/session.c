@@ -5,6 +5,7 @@
 #include "capture/procfs.h"
 #include "capture/queue.h"
 #include "capture/sampler.h"
+#include "record/functions.h"
 #include "record/readings.h"
 #include "store/writer.h"
 #include "util/array.h"
@@ -15,6 +16,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -40,6 +42,7 @@ struct mw_session {
     struct mw_sampler *sampler;
     struct mw_readings *readings;
     struct mw_windows *windows;
+    struct mw_functions *functions; /* NULL: there is no place for marks */
     char *version, *note;
     char **command; /* ends with NULL */
     size_t command_length;
@@ -49,7 +52,11 @@ struct mw_session {
     enum mw_children children;
     bool all_arguments;
 
-    pthread_t sampler_thread, writer_thread;
+    char notice[512];
+
+    pthread_t sampler_thread, writer_thread, marks_thread;
+    bool waits_for_marks;        /* the thread for marks exists */
+    atomic_bool stops;           /* it is to end */
     bool armed;                  /* the threads exist */
     sem_t sampler_ready;         /* the sampler thread has its priority */
     sem_t sampler_go, writer_go; /* start_ns is set: record, or end at once where it is 0 */
@@ -135,13 +142,21 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
 static int store_row(void *context, const struct mw_row *row)
 {
     struct mw_session *session = context;
+    bool counts = session->functions && row->taken_ns != 0;
     uint32_t slot = row->slot == MW_RECORD_TREE ? MW_SLOT_TREE : row->slot;
 
-    int code = mw_writer_add_sample(session->writer, slot, row->metric, to_us(session, row->t_ns),
-                                    row->kib, &session->failure);
+    int code = row->again
+                   ? 0
+                   : mw_writer_add_sample(session->writer, slot, row->metric,
+                                          to_us(session, row->t_ns), row->kib, &session->failure);
 
     if (code == 0 && row->unseen_kib > 0)
         mw_writer_allow_peak(session->writer, slot, row->kib + row->unseen_kib);
+    /* A window belongs to the calls that are open when it ends. */
+    if (code == 0 && counts)
+        code = mw_functions_advance(session->functions, row->taken_ns, &session->failure);
+    if (code == 0 && counts)
+        mw_functions_window(session->functions, slot, row->taken_ns, row->kib, row->unseen_kib);
     return code;
 }
 
@@ -177,13 +192,40 @@ static int inform_slow_tier(struct mw_session *session, const struct mw_record *
     }
 }
 
+/* What has to be known of processes where their functions are marked. */
+static int inform_functions(struct mw_session *session, const struct mw_record *record,
+                            struct mw_error *error)
+{
+    struct mw_functions *functions = session->functions;
+    int code;
+
+    if (!functions)
+        return 0;
+    if ((code = mw_functions_advance(functions, record->t_ns, error)) < 0)
+        return code;
+    switch (record->kind) {
+    case MW_RECORD_START:
+        return mw_functions_process_started(functions, record->start.pid, record->slot,
+                                            record->t_ns, error);
+    case MW_RECORD_END:
+        return mw_functions_process_ended(functions, record->slot, record->t_ns, error);
+    case MW_RECORD_SAMPLE:
+        if (record->sample.metric == MW_METRIC_RSS)
+            mw_functions_sample(functions, record->slot, record->t_ns, record->sample.kib);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
 static int drain_queue(struct mw_session *session, struct mw_error *error)
 {
     struct mw_record record;
     int code = 0;
 
     while (code == 0 && mw_queue_pop(session->queue, &record)) {
-        code = inform_slow_tier(session, &record);
+        if ((code = inform_functions(session, &record, error)) == 0)
+            code = inform_slow_tier(session, &record);
         if (code == 0)
             code = store_record(session, &record, error);
         if (record.kind == MW_RECORD_IMAGE)
@@ -208,6 +250,7 @@ static struct mw_recorder_cost recorder_cost(const struct mw_session *session,
         .blind_us = mw_windows_blind_ns(session->windows) / 1000,
         .lost_events = figures->lost_events,
         .dropped_records = figures->dropped_records,
+        .lost_marks = session->functions ? mw_functions_lost(session->functions) : 0,
     };
 }
 
@@ -302,6 +345,7 @@ static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *e
     session->next_commit_ns = now_ns + commit_pause_ns;
     if ((code = follow_clock(session, now_ns, error)) < 0 ||
         (code = store_reaped(session, error)) < 0 ||
+        (session->functions && (code = mw_functions_flush(session->functions, error)) < 0) ||
         (code = store_progress(session, now_ns, false, error)) < 0)
         return code;
     return mw_writer_commit(session->writer, error);
@@ -349,6 +393,9 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
     int code = tracking && scheduling ? mw_writer_begin_run(session->writer, &run, error)
                                       : mw_error_errno(error, ENOMEM, "cannot record");
 
+    if (code == 0 && session->functions)
+        code =
+            mw_functions_begin(session->functions, session->writer, &run, session->start_ns, error);
     free(tracking);
     free(scheduling);
     return code;
@@ -360,6 +407,8 @@ static int work(struct mw_session *session, struct mw_error *error)
     int64_t now_ns = mw_now_ns();
     int code = drain_queue(session, error);
 
+    if (code == 0 && session->functions)
+        code = mw_functions_advance(session->functions, now_ns, error);
     if (code == 0 && now_ns >= mw_windows_due_ns(session->windows))
         code = mw_windows_take(session->windows, store_row, session);
     if (code == 0 && now_ns >= mw_readings_due_ns(session->readings))
@@ -388,6 +437,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
         (code = mw_windows_finish(session->windows, store_row, session)) < 0 ||
         (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
         (code = store_reaped(session, error)) < 0 ||
+        (session->functions && (code = mw_functions_finish(session->functions, error)) < 0) ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
     return mw_writer_end_run(session->writer, session->end.outcome, session->end.exit_status,
@@ -425,6 +475,23 @@ static void *run_writer(void *argument)
     return NULL;
 }
 
+/* --- the thread for marks --------------------------------------------------------------------- */
+
+/* Marks can wake nobody but who waits for them: it hands that on. */
+static void *run_marks(void *argument)
+{
+    struct mw_session *session = argument;
+
+    for (;;) {
+        uint32_t seen = mw_functions_wakes(session->functions);
+
+        if (atomic_load(&session->stops))
+            return NULL;
+        mw_functions_wait(session->functions, seen);
+        mw_queue_wake(session->queue);
+    }
+}
+
 /* --- the sampler thread ----------------------------------------------------------------------- */
 
 static void *run_sampler(void *argument)
@@ -457,6 +524,15 @@ static int copy_command(struct mw_session *session, const struct mw_session_opti
             return -ENOMEM;
     }
     return 0;
+}
+
+/* Without a place for marks everything else is recorded. */
+static void open_functions(struct mw_session *session, bool resets)
+{
+    struct mw_error error;
+
+    if (mw_functions_open(&session->functions, resets, &error) < 0)
+        snprintf(session->notice, sizeof session->notice, "%s", error.text);
 }
 
 int mw_session_open(struct mw_session **ret_session, const struct mw_session_options *options,
@@ -497,13 +573,19 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
         mw_session_free(session);
         return code;
     }
+    open_functions(session, options->window_ns != MW_WINDOW_OFF);
     *ret_session = session;
     return 0;
 }
 
+const char *mw_session_marks_path(const struct mw_session *session)
+{
+    return session->functions ? mw_functions_path(session->functions) : NULL;
+}
+
 const char *mw_session_notice(const struct mw_session *session)
 {
-    return mw_writer_notice(session->writer);
+    return *session->notice ? session->notice : mw_writer_notice(session->writer);
 }
 
 /* Every process of the tree takes two or three descriptors; the target keeps its own limit. */
@@ -515,6 +597,15 @@ static void raise_descriptor_limit(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+static int start_marks_thread(struct mw_session *session, struct mw_error *error)
+{
+    int code =
+        session->functions ? pthread_create(&session->marks_thread, NULL, run_marks, session) : 0;
+
+    session->waits_for_marks = session->functions && code == 0;
+    return code == 0 ? 0 : mw_error_errno(error, code, "cannot start a thread");
 }
 
 int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *error)
@@ -543,7 +634,7 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
     }
     session->armed = true;
     sem_wait(&session->sampler_ready);
-    return 0;
+    return start_marks_thread(session, error);
 }
 
 void mw_session_start(struct mw_session *session)
@@ -593,6 +684,12 @@ static void join(struct mw_session *session)
         sem_post(&session->writer_go);
     mw_queue_wake(session->queue);
     pthread_join(session->writer_thread, NULL);
+    if (session->waits_for_marks) {
+        atomic_store(&session->stops, true);
+        mw_functions_wake(session->functions);
+        pthread_join(session->marks_thread, NULL);
+        session->waits_for_marks = false;
+    }
     session->armed = false;
 }
 
@@ -621,6 +718,7 @@ void mw_session_free(struct mw_session *session)
     mw_queue_free(session->queue);
     mw_readings_free(session->readings);
     mw_windows_free(session->windows);
+    mw_functions_close(session->functions);
     sem_destroy(&session->sampler_ready);
     sem_destroy(&session->sampler_go);
     sem_destroy(&session->writer_go);

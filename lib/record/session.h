@@ -45,6 +45,12 @@ struct mw_session_options {
 int mw_session_open(struct mw_session **ret_session, const struct mw_session_options *options,
                     struct mw_error *error);
 
+/*
+ * Where the target finds the channel for marks of its functions: the value that the variable
+ * MEMWATCH_MARKS is to have in its environment. NULL where there is none.
+ */
+const char *mw_session_marks_path(const struct mw_session *session);
+
 /* A remark on how the file is written that its user should know, or NULL. */
 const char *mw_session_notice(const struct mw_session *session);
 

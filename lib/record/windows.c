@@ -108,17 +108,19 @@ void mw_windows_sample(struct mw_windows *windows, uint32_t slot, int64_t kib)
         windows->slots[slot].highest_kib = (uint64_t)kib;
 }
 
-/* Gives the row of the mark that a process had up to row_ns. */
-static int give_mark(struct mw_windows *windows, uint32_t slot, uint64_t unseen_kib,
-                     mw_row_fn *give, void *context)
+/* Gives the row of a mark that a process had up to t_ns; reading: that was just taken, or NULL. */
+static int give_mark(const struct window *window, uint32_t slot, int64_t t_ns,
+                     const struct mw_high_water_reading *reading, mw_row_fn *give, void *context)
 {
-    const struct window *window = &windows->slots[slot];
+    struct mw_row row = {
+        .slot = slot, .metric = MW_METRIC_PEAK, .t_ns = t_ns, .kib = (int64_t)window->kib};
 
-    return give(context, &(struct mw_row){.slot = slot,
-                                          .metric = MW_METRIC_PEAK,
-                                          .t_ns = window->row_ns,
-                                          .kib = (int64_t)window->kib,
-                                          .unseen_kib = (int64_t)unseen_kib});
+    if (reading) {
+        row.taken_ns = reading->read_ns;
+        row.unseen_kib = (int64_t)reading->unseen_kib;
+        row.again = window->row_ns != t_ns;
+    }
+    return give(context, &row);
 }
 
 /* Gives the row for the windows that had the same mark as the last row. */
@@ -129,7 +131,7 @@ static int flush(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, voi
     if (window->kib == UNKNOWN || window->same_ns <= window->row_ns)
         return 0;
     window->row_ns = window->same_ns;
-    return give_mark(windows, slot, 0, give, context);
+    return give_mark(window, slot, window->row_ns, NULL, give, context);
 }
 
 int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
@@ -170,13 +172,13 @@ static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give,
     now_ns = mw_now_ns();
     if (reading.kib == window->kib && reading.unseen_kib == 0) {
         window->same_ns = now_ns;
-        return 0;
+        return give_mark(window, slot, now_ns, &reading, give, context);
     }
     if ((code = flush(windows, slot, give, context)) != 0)
         return code;
     window->kib = reading.kib;
     window->row_ns = window->same_ns = now_ns;
-    return give_mark(windows, slot, reading.unseen_kib, give, context);
+    return give_mark(window, slot, now_ns, &reading, give, context);
 }
 
 static int take_all(struct mw_windows *windows, mw_row_fn *give, void *context)

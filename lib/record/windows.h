@@ -7,7 +7,7 @@
  *
  * A row of MW_METRIC_PEAK says: this was the highest in the time since the row before (since the
  * process's start for the first). Windows with the same mark become one row, which is given when
- * the mark changes.
+ * the mark changes; each of them is also given as a row that is not to be stored.
  */
 #ifndef MW_RECORD_WINDOWS_H
 #define MW_RECORD_WINDOWS_H

@@ -2,8 +2,9 @@
  * The versions of the file. Private to lib/store.
  *
  * schema.sql is what a new file gets. To change it: raise MW_SCHEMA_VERSION (sql.h) and
- * user_version (schema.sql), and add to migrate.c the statements that bring a file of the version
- * before there.
+ * user_version (schema.sql), and add to migrate.c the step that brings a file of the version before
+ * there. What a version only adds stands at the end of schema.sql, and that is its step; for what
+ * it changes the step is SQL of its own.
  */
 #ifndef MW_STORE_MIGRATE_H
 #define MW_STORE_MIGRATE_H
@@ -14,7 +15,8 @@
 
 /*
  * Brings a file that is open for writing to MW_SCHEMA_VERSION in one transaction: an empty one gets
- * the whole schema. Errors as from mw_sql_check_file and of the disk.
+ * the whole schema, and an older one step after step. Errors as from mw_sql_check_file and of the
+ * disk.
  */
 int mw_migrate(sqlite3 *db, const char *path, struct mw_error *error);
 

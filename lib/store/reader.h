@@ -34,6 +34,23 @@ int mw_reader_metrics(struct mw_reader *reader, int64_t run, mw_metric_set *ret_
 int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_gaps,
                    size_t *ret_count, struct mw_error *error);
 
+/*
+ * The functions that the program of a run marked, in the order in which they were first entered. A
+ * file from before there were marks has none.
+ */
+int mw_reader_functions(struct mw_reader *reader, int64_t run, struct mw_function **ret_functions,
+                        size_t *ret_count, struct mw_error *error);
+
+/* Where calls go. Anything but 0 ends the reading and is returned. */
+typedef int mw_call_fn(void *context, const struct mw_call *call);
+
+/*
+ * Gives the calls that are stored and that overlap a window, both ends included, in the order of
+ * entry; of those at the same microsecond the outer before the inner.
+ */
+int mw_reader_calls(struct mw_reader *reader, int64_t run, int64_t from_us, int64_t to_us,
+                    mw_call_fn *give, void *context, struct mw_error *error);
+
 /* Where samples go. Anything but 0 ends the reading and is returned. */
 typedef int mw_sample_fn(void *context, const struct mw_sample *sample);
 

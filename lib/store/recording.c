@@ -70,3 +70,10 @@ void mw_process_clear(struct mw_process *process)
     free_strings(process->arguments, process->argument_count);
     *process = (struct mw_process){0};
 }
+
+void mw_function_clear(struct mw_function *function)
+{
+    free(function->name);
+    free(function->file);
+    *function = (struct mw_function){0};
+}

@@ -103,6 +103,43 @@ struct mw_process {
     struct mw_peak peak;
 };
 
+/*
+ * A function that the program marked. The aggregates are over all of its calls, also over those
+ * that were not stored one by one; times, growth and peak over those that have ended.
+ */
+struct mw_function {
+    int64_t id;
+    char *name;            /* any bytes */
+    char *file;            /* NULL: not known */
+    int line;              /* 0: not known */
+    uint64_t calls, ended; /* entries, and how many of them have ended */
+    uint64_t stored;       /* calls that are stored one by one */
+    int64_t total_ns;      /* from entry to end, without the time in which they were suspended */
+    int64_t max_ns;        /* of the longest */
+    int64_t suspended_ns;  /* generators and tasks that waited, all together */
+    int64_t growth_bytes;  /* memory at the end less that at the entry, all together */
+    struct mw_peak peak;   /* the highest of a call; bounded where those of all calls are */
+};
+
+/* A call of a function. */
+struct mw_call {
+    int64_t function; /* id */
+    int64_t process;  /* id; -1: not known */
+    uint64_t number;  /* 1 for the first call of the function, and so on in the order of entry */
+    /*
+     * What it was stacked in, together with depth: a thread by its id, or a task or generator by
+     * its number with a minus sign. Calls with the same process and track lie within each other.
+     */
+    int64_t track;
+    int64_t thread;         /* in which it was entered */
+    unsigned depth;         /* 0: the outermost */
+    int64_t from_us, to_us; /* to_us -1: had not ended */
+    int64_t duration_ns;    /* without the time in which it was suspended; -1: had not ended */
+    int64_t suspended_ns;
+    int64_t from_bytes, to_bytes; /* memory of the process at entry and end; -1: not known */
+    struct mw_peak peak;          /* of the process, meanwhile */
+};
+
 /* Nothing is known between two moments. */
 struct mw_gap {
     int64_t from_us, to_us;
@@ -118,5 +155,6 @@ struct mw_sample {
 /* Release what the structs own, and leave them empty. */
 void mw_run_clear(struct mw_run *run);
 void mw_process_clear(struct mw_process *process);
+void mw_function_clear(struct mw_function *function);
 
 #endif

@@ -1,7 +1,7 @@
--- The memwatch file, version 1: a time series of memory for one or more recorded runs.
+-- The memwatch file, version 2: a time series of memory for one or more recorded runs.
 --
 -- Any SQLite client can read it (SQLite 3.37 or later, for STRICT). People want the views at the
--- end: runs, processes, samples, memory, tree. The tables store what was measured, in the smallest
+-- end: runs, processes, samples, memory, tree, functions, calls. The tables store what was measured, in the smallest
 -- form that loses nothing:
 --
 --   * Time is microseconds since the start of the run, on CLOCK_MONOTONIC; the table clock says
@@ -13,7 +13,7 @@
 --     UTF-8.
 
 PRAGMA application_id = 0x6D776368; -- "mwch"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE run (
     id                 INTEGER PRIMARY KEY,
@@ -212,3 +212,75 @@ WHERE process = (SELECT min(id) FROM process WHERE process.run = memory.run)
   AND t_s < coalesce((SELECT min(since_us) / 1e6 FROM series
                       WHERE series.run = memory.run AND series.process IS NULL
                         AND metric = 'rss'), 9e18);
+
+-- ---------------------------------------------------------------------------------------------
+-- Since version 2: functions that the program marked, and their calls. Everything from the line
+-- above on is also what brings a file of version 1 here.
+
+CREATE TABLE function (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    name               TEXT    NOT NULL,
+    file               TEXT,             -- source file; null: not known
+    line               INTEGER,          -- in that file; null: not known
+    -- Aggregates over all calls, also over those that are not in the table call. Times, growth and
+    -- peak are those of calls that have ended (the peak: also of those still open at the run's end).
+    calls              INTEGER NOT NULL DEFAULT 0, -- entries
+    ended              INTEGER NOT NULL DEFAULT 0,
+    stored             INTEGER NOT NULL DEFAULT 0, -- in the table call
+    total_ns           INTEGER NOT NULL DEFAULT 0, -- from entry to end, without suspended_ns
+    max_ns             INTEGER NOT NULL DEFAULT 0, -- of the longest call
+    suspended_ns       INTEGER NOT NULL DEFAULT 0, -- generators and tasks that waited
+    growth_kib         INTEGER NOT NULL DEFAULT 0, -- RSS at the end less that at the entry, summed
+    peak_kib           INTEGER,                    -- the highest of a call: see "peaks" above
+    peak_upper_kib     INTEGER,
+    peak_from_us       INTEGER,
+    peak_to_us         INTEGER,
+    peak_source        TEXT CHECK (peak_source IN ('kernel', 'sampled'))
+) STRICT;
+CREATE INDEX function_by_run ON function (run);
+
+-- Single calls: all of them up to a million, then a sample of each function, which always has its
+-- longest call and the one with the highest peak.
+CREATE TABLE call (
+    function           INTEGER NOT NULL REFERENCES function,
+    enter_us           INTEGER NOT NULL,
+    number             INTEGER NOT NULL, -- 1 for the first call of the function, and so on
+    process            INTEGER REFERENCES process, -- null: not known
+    thread             INTEGER NOT NULL, -- its id, in which the call was entered
+    track              INTEGER NOT NULL, -- the task or generator that made the call, a number within
+                                         -- the process; 0: the thread itself
+    depth              INTEGER NOT NULL, -- open calls below it in its thread or track
+    duration_ns        INTEGER,          -- without suspended_ns; null: had not ended
+    suspended_ns       INTEGER NOT NULL, -- its track waited
+    enter_kib          INTEGER,          -- RSS of the process; null: not known
+    exit_kib           INTEGER,
+    -- The highest memory of the process while the call was open: see "peaks" above. Null: not known.
+    peak_kib           INTEGER,
+    peak_upper_kib     INTEGER,
+    peak_from_dt_us    INTEGER,          -- since enter_us
+    peak_to_dt_us      INTEGER,
+    peak_is_kernels    INTEGER,          -- 1: 'kernel', 0: 'sampled'
+    PRIMARY KEY (function, enter_us, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW functions AS
+SELECT run, id AS function, name, file, line, calls, ended, stored,
+       total_ns / 1e9 AS total_s, max_ns / 1e9 AS max_s, suspended_ns / 1e9 AS suspended_s,
+       growth_kib * 1024 AS growth_bytes,
+       peak_kib * 1024 AS peak_bytes, peak_upper_kib * 1024 AS peak_upper_bytes,
+       peak_from_us / 1e6 AS peak_from_s, peak_to_us / 1e6 AS peak_to_s, peak_source
+FROM function;
+
+CREATE VIEW calls AS
+SELECT function.run, call.function, name, number, call.process, pid, thread, track, depth,
+       enter_us / 1e6 AS enter_s,
+       enter_us / 1e6 + (duration_ns + call.suspended_ns) / 1e9 AS exit_s,
+       duration_ns / 1e9 AS duration_s, call.suspended_ns / 1e9 AS suspended_s,
+       enter_kib * 1024 AS enter_bytes, exit_kib * 1024 AS exit_bytes,
+       (exit_kib - enter_kib) * 1024 AS growth_bytes,
+       call.peak_kib * 1024 AS peak_bytes, call.peak_upper_kib * 1024 AS peak_upper_bytes,
+       (enter_us + peak_from_dt_us) / 1e6 AS peak_from_s,
+       (enter_us + peak_to_dt_us) / 1e6 AS peak_to_s,
+       CASE peak_is_kernels WHEN 1 THEN 'kernel' WHEN 0 THEN 'sampled' END AS peak_source
+FROM call JOIN function ON function.id = call.function LEFT JOIN process ON process.id = call.process;

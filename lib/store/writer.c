@@ -28,6 +28,9 @@ enum statement {
     ADD_SAMPLE,
     ADD_GAP,
     ADD_CLOCK,
+    ADD_FUNCTION,
+    SET_FUNCTION,
+    ADD_CALL,
     END_PROCESS,
     SET_EXIT,
     SET_PROCESS_PEAK,
@@ -52,6 +55,15 @@ static const char *const sql[STATEMENT_COUNT] = {
     [ADD_SAMPLE] = "INSERT OR REPLACE INTO sample (series, dt_us, kib) VALUES (?1, ?2, ?3)",
     [ADD_GAP] = "INSERT OR REPLACE INTO gap (run, from_us, to_us, ticks) VALUES (?1, ?2, ?3, ?4)",
     [ADD_CLOCK] = "INSERT OR REPLACE INTO clock (run, t_us, realtime_ns) VALUES (?1, ?2, ?3)",
+    [ADD_FUNCTION] = "INSERT INTO function (run, line, name, file) VALUES (?1, ?2, ?3, ?4)",
+    [SET_FUNCTION] = "UPDATE function SET calls = ?2, ended = ?3, stored = ?4, total_ns = ?5, "
+                     "max_ns = ?6, suspended_ns = ?7, growth_kib = ?8, peak_kib = ?9, "
+                     "peak_upper_kib = ?10, peak_from_us = ?11, peak_to_us = ?12, "
+                     "peak_source = ?13 WHERE id = ?1",
+    [ADD_CALL] = "INSERT OR REPLACE INTO call (function, enter_us, number, thread, track, depth, "
+                 "suspended_ns, process, duration_ns, enter_kib, exit_kib, peak_kib, "
+                 "peak_upper_kib, peak_from_dt_us, peak_to_dt_us, peak_is_kernels) "
+                 "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     [END_PROCESS] = "UPDATE process SET end_us = ?2, exit_status = coalesce(?3, exit_status), "
                     "exit_signal = coalesce(?4, exit_signal) WHERE id = ?1",
     [SET_EXIT] = "UPDATE process SET exit_status = ?2, exit_signal = ?3, "
@@ -506,6 +518,11 @@ void mw_writer_allow_peak(struct mw_writer *writer, uint32_t slot, int64_t most_
         writer->root_peak = entity->peak;
 }
 
+static const char *peak_source(bool kernel)
+{
+    return kernel ? "kernel" : "sampled";
+}
+
 /* Stores a peak that has grown since it was last stored. */
 static int flush_peak(struct mw_writer *writer, enum statement which, int64_t row,
                       struct high *high, struct mw_error *error)
@@ -520,7 +537,7 @@ static int flush_peak(struct mw_writer *writer, enum statement which, int64_t ro
     bind_optional(statement, 3, high->closed ? high->upper_kib : -1);
     sqlite3_bind_int64(statement, 4, high->from_us);
     sqlite3_bind_int64(statement, 5, high->to_us);
-    bind_text(statement, 6, high->kernel ? "kernel" : "sampled");
+    bind_text(statement, 6, peak_source(high->kernel));
     return run_statement(writer, which, error);
 }
 
@@ -614,6 +631,80 @@ int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct
         return code;
     BIND(writer, ADD_GAP, writer->run, gap->from_us, gap->to_us, (int64_t)gap->ticks);
     return run_statement(writer, ADD_GAP, error);
+}
+
+int mw_writer_add_function(struct mw_writer *writer, const char *name, const char *file, int line,
+                           int64_t *ret_id, struct mw_error *error)
+{
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, ADD_FUNCTION, writer->run);
+    bind_optional(writer->statements[ADD_FUNCTION], 2, line > 0 ? line : -1);
+    bind_text(writer->statements[ADD_FUNCTION], 3, name);
+    bind_text(writer->statements[ADD_FUNCTION], 4, file);
+    if ((code = run_statement(writer, ADD_FUNCTION, error)) < 0)
+        return code;
+    *ret_id = sqlite3_last_insert_rowid(writer->db);
+    return 0;
+}
+
+/* Bytes as KiB; what is not known stays so. */
+static int64_t to_kib(int64_t bytes)
+{
+    return bytes < 0 ? -1 : bytes / 1024;
+}
+
+int mw_writer_set_function(struct mw_writer *writer, const struct mw_function *function,
+                           struct mw_error *error)
+{
+    const struct mw_peak *peak = &function->peak;
+    sqlite3_stmt *statement = writer->statements[SET_FUNCTION];
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, SET_FUNCTION, function->id, (int64_t)function->calls, (int64_t)function->ended,
+         (int64_t)function->stored, function->total_ns, function->max_ns, function->suspended_ns,
+         function->growth_bytes / 1024);
+    bind_optional(statement, 9, peak->known ? to_kib(peak->bytes) : -1);
+    bind_optional(statement, 10, peak->known ? to_kib(peak->upper_bytes) : -1);
+    bind_optional(statement, 11, peak->known ? peak->from_us : -1);
+    bind_optional(statement, 12, peak->known ? peak->to_us : -1);
+    bind_text(statement, 13, peak->known ? peak_source(peak->source == MW_PEAK_KERNEL) : NULL);
+    return run_statement(writer, SET_FUNCTION, error);
+}
+
+/* The row of the process in a slot; -1: not known. */
+static int64_t process_in(const struct mw_writer *writer, uint32_t slot)
+{
+    int64_t process = slot < writer->entity_count ? writer->entities[slot].process : 0;
+
+    return process ? process : -1;
+}
+
+int mw_writer_add_call(struct mw_writer *writer, uint32_t slot, const struct mw_call *call,
+                       struct mw_error *error)
+{
+    const struct mw_peak *peak = &call->peak;
+    sqlite3_stmt *statement = writer->statements[ADD_CALL];
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    BIND(writer, ADD_CALL, call->function, call->from_us, (int64_t)call->number, call->thread,
+         call->track < 0 ? -call->track : 0, call->depth, call->suspended_ns);
+    bind_optional(statement, 8, process_in(writer, slot));
+    bind_optional(statement, 9, call->duration_ns);
+    bind_optional(statement, 10, to_kib(call->from_bytes));
+    bind_optional(statement, 11, to_kib(call->to_bytes));
+    bind_optional(statement, 12, peak->known ? to_kib(peak->bytes) : -1);
+    bind_optional(statement, 13, peak->known ? to_kib(peak->upper_bytes) : -1);
+    bind_optional(statement, 14, peak->known ? peak->from_us - call->from_us : -1);
+    bind_optional(statement, 15, peak->known ? peak->to_us - call->from_us : -1);
+    bind_optional(statement, 16, peak->known ? peak->source == MW_PEAK_KERNEL : -1);
+    return run_statement(writer, ADD_CALL, error);
 }
 
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,

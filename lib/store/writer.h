@@ -24,6 +24,9 @@ struct mw_writer;
 /* The slot of the sum over the tree. */
 #define MW_SLOT_TREE UINT32_MAX
 
+/* In the place of a slot, for a call: its process is not known. */
+#define MW_SLOT_UNKNOWN (UINT32_MAX - 1)
+
 /*
  * Opens the file at path for writing, and creates it where there is none (or an empty one).
  * -EBUSY when another recorder writes it, -EBADMSG when it is no memwatch file or a damaged one,
@@ -84,6 +87,23 @@ int mw_writer_set_exit(struct mw_writer *writer, const struct mw_exit *exit, boo
                        struct mw_error *error);
 
 int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct mw_error *error);
+
+/* A function of the run: file may be NULL, and line 0. ret_id is how it is called from then on. */
+int mw_writer_add_function(struct mw_writer *writer, const char *name, const char *file, int line,
+                           int64_t *ret_id, struct mw_error *error);
+
+/* The aggregates of the function with that id. Its name, file and line are ignored. */
+int mw_writer_set_function(struct mw_writer *writer, const struct mw_function *function,
+                           struct mw_error *error);
+
+/*
+ * A call of a function that was added. Its process is the one that has the slot, or had it last;
+ * the field of the call is ignored. Readers expect that the aggregates of the same commit or of one
+ * before count it: its duration within those of max_ns and suspended_ns, and one that has not ended
+ * among the calls but not among the ended.
+ */
+int mw_writer_add_call(struct mw_writer *writer, uint32_t slot, const struct mw_call *call,
+                       struct mw_error *error);
 
 /* What CLOCK_REALTIME said at a moment of the run, in nanoseconds since 1970. */
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,

@@ -41,6 +41,30 @@ static void read_series(struct mw_reader *reader, int64_t run, int64_t process)
     }
 }
 
+static int check_call(void *context, const struct mw_call *call)
+{
+    FUZZ_CHECK(call->from_us >= 0 && call->to_us <= INT64_MAX / 1000);
+    return ++*(int *)context > SAMPLE_LIMIT ? 1 : 0;
+}
+
+static void read_functions(struct mw_reader *reader, int64_t run)
+{
+    struct mw_error error = {0};
+    struct mw_function *functions = NULL;
+    size_t count = 0;
+    int code = mw_reader_functions(reader, run, &functions, &count, &error), calls = 0;
+
+    check_code(code, &error);
+    FUZZ_CHECK(code == 0 || !functions);
+    for (size_t i = 0; i < count; i++) {
+        FUZZ_CHECK(functions[i].name);
+        mw_function_clear(&functions[i]);
+    }
+    free(functions);
+    check_code(mw_reader_calls(reader, run, 1000, 2000, check_call, &calls, &error), &error);
+    check_code(mw_reader_calls(reader, run, 0, INT64_MAX, check_call, &calls, &error), &error);
+}
+
 static void read_processes(struct mw_reader *reader, int64_t run)
 {
     struct mw_error error = {0};
@@ -83,6 +107,7 @@ static void read_file(const char *path)
     for (size_t i = 0; i < count; i++) {
         FUZZ_CHECK(runs[i].version && runs[i].cwd && runs[i].scheduling && runs[i].tracking);
         read_processes(reader, runs[i].id);
+        read_functions(reader, runs[i].id);
         mw_run_clear(&runs[i]);
     }
     free(runs);
@@ -105,7 +130,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* A run with a process, a tree, a gap and a few samples. */
+/* A function with a few calls. */
+static void write_calls(struct mw_writer *writer)
+{
+    struct mw_function function = {.calls = 5, .ended = 5, .stored = 5, .max_ns = 50000};
+
+    mw_writer_add_function(writer, "function", "file", 1, &function.id, NULL);
+    for (int64_t i = 0; i < 5; i++) {
+        struct mw_call call = {.function = function.id,
+                               .number = (uint64_t)i + 1,
+                               .from_us = 1000 + i * 100,
+                               .to_us = 1050 + i * 100,
+                               .duration_ns = 50000,
+                               .from_bytes = 1 << 20,
+                               .to_bytes = 1 << 20};
+
+        mw_writer_add_call(writer, 0, &call, NULL);
+    }
+    mw_writer_set_function(writer, &function, NULL);
+}
+
+/* A run with a process, a tree, a gap, and a few samples and calls. */
 static void write_seed(const char *path)
 {
     static char word[] = "word";
@@ -130,6 +175,7 @@ static void write_seed(const char *path)
         mw_writer_add_sample(writer, MW_SLOT_TREE, MW_METRIC_RSS, 1000 + t * 300, t + 200, NULL);
     }
     mw_writer_add_gap(writer, &(struct mw_gap){1500, 1700, 2}, NULL);
+    write_calls(writer);
     mw_writer_end_run(writer, MW_OUTCOME_EXITED, 0, -1, -1, NULL);
     mw_writer_close(writer);
 }

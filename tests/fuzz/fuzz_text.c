@@ -93,8 +93,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *again = mw_text_printable(printable);
     size_t columns = 1 + size % 20;
     char *shortened = mw_text_shorten(text, columns);
+    char *end = mw_text_shorten_left(text, columns);
 
-    if (!utf8 || !printable || !again || !shortened)
+    if (!utf8 || !printable || !again || !shortened || !end)
         abort();
     check_valid(utf8, false);
     check_valid(printable, true);
@@ -102,7 +103,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_kept(text, printable);
     FUZZ_CHECK(strcmp(printable, again) == 0);
     FUZZ_CHECK(check_valid(shortened, true) <= columns);
+    FUZZ_CHECK(check_valid(end, true) <= columns);
     free(shortened);
+    free(end);
     free(again);
     free(printable);
     free(utf8);

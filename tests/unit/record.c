@@ -45,6 +45,28 @@ void record_sample(struct mw_writer *writer, uint32_t slot, int64_t t_us, int64_
     assert_int_equal(mw_writer_add_sample(writer, slot, MW_METRIC_RSS, t_us, kib, NULL), 0);
 }
 
+/* A function with one call. */
+static void record_call(struct mw_writer *writer)
+{
+    const struct mw_peak peak = {true, 1 << 20, 2 << 20, 3000, 4000, MW_PEAK_KERNEL};
+    struct mw_function function = {
+        .calls = 1, .ended = 1, .stored = 1, .total_ns = 1000000, .max_ns = 1000000, .peak = peak};
+    struct mw_call call = {.number = 1,
+                           .track = 100,
+                           .thread = 100,
+                           .from_us = 3000,
+                           .to_us = 4000,
+                           .duration_ns = 1000000,
+                           .from_bytes = 1 << 20,
+                           .to_bytes = 1 << 20,
+                           .peak = peak};
+
+    assert_int_equal(mw_writer_add_function(writer, "f", "f.c", 7, &function.id, NULL), 0);
+    call.function = function.id;
+    assert_int_equal(mw_writer_add_call(writer, 0, &call, NULL), 0);
+    assert_int_equal(mw_writer_set_function(writer, &function, NULL), 0);
+}
+
 void record_small(const char *path)
 {
     struct mw_writer *writer = record_begin(path);
@@ -55,6 +77,7 @@ void record_small(const char *path)
     record_sample(writer, MW_SLOT_TREE, 2000, 2500);
     assert_int_equal(mw_writer_add_gap(writer, &(struct mw_gap){3000, 5000, 1}, NULL), 0);
     assert_int_equal(mw_writer_end_process(writer, 1, 6000, 0, -1, NULL), 0);
+    record_call(writer);
     assert_int_equal(mw_writer_end_run(writer, MW_OUTCOME_EXITED, 0, -1, -1, NULL), 0);
     mw_writer_close(writer);
 }
@@ -164,6 +187,34 @@ void record_write(const char *path, const char *bytes, size_t length)
     fclose(file);
 }
 
+/* No time of a call is so large that nanoseconds would not hold it. */
+static int take_call(void *context, const struct mw_call *call)
+{
+    const int64_t most_us = INT64_MAX / 1000;
+
+    (void)context;
+    assert_true(call->from_us >= 0 && call->from_us <= most_us && call->to_us <= most_us);
+    assert_true(call->to_us == -1 || call->to_us >= call->from_us);
+    assert_true(!call->peak.known || (call->peak.to_us <= most_us && call->peak.bytes >= 0));
+    return 0;
+}
+
+static int read_functions(struct mw_reader *reader, int64_t run, struct mw_error *error)
+{
+    struct mw_function *functions = NULL;
+    size_t count = 0;
+    int code = mw_reader_functions(reader, run, &functions, &count, error);
+
+    for (size_t i = 0; i < count; i++) {
+        assert_non_null(functions[i].name);
+        mw_function_clear(&functions[i]);
+    }
+    free(functions);
+    if (code == 0)
+        code = mw_reader_calls(reader, run, 1000, 5000, take_call, NULL, error);
+    return code == 0 ? mw_reader_calls(reader, run, 0, INT64_MAX, take_call, NULL, error) : code;
+}
+
 static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *error)
 {
     struct record_samples samples = {.in_order = true};
@@ -182,6 +233,8 @@ static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *erro
         mw_process_clear(&processes[i]);
     }
     free(processes);
+    if (code == 0)
+        code = read_functions(reader, run, error);
     if (code == 0)
         code = mw_reader_samples(reader, run, MW_PROCESS_TREE, MW_METRIC_RSS, 0, INT64_MAX,
                                  take_sample, &samples, error);

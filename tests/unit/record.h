@@ -16,7 +16,7 @@ struct mw_run record_run(void);
 /* Opens a file and begins a run whose first process has slot 0, an image and one sample. */
 struct mw_writer *record_begin(const char *path);
 
-/* A whole small recording: two processes, a tree, a gap. */
+/* A whole small recording: two processes, a tree, a gap, a call of a function. */
 void record_small(const char *path);
 
 void record_sample(struct mw_writer *writer, uint32_t slot, int64_t t_us, int64_t kib);

@@ -152,6 +152,7 @@ test_readings_with_the_same_value_are_one_row_and_one_more_before_it_changes(voi
     int64_t first_ns, kib;
 
     (void)state;
+    unit_need_memory_of_its_own();
     unit_need_no_thread_sanitizer();
     child = unit_fork(grow, NULL);
     readings = readings_of(MW_METRIC_BIT(MW_METRIC_VMS), true, false);

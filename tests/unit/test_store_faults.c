@@ -186,7 +186,7 @@ static void test_a_file_of_a_newer_memwatch_is_not_understood(void **state)
     char *path = unit_path(state, "x.db");
 
     record_small(path);
-    record_sql(path, "PRAGMA user_version = 2");
+    record_sql(path, "PRAGMA user_version = 3");
     check_refused(path, -ENOTSUP);
     record_sql(path, "PRAGMA user_version = 0");
     check_refused(path, -EBADMSG);
@@ -197,7 +197,8 @@ static void test_a_file_of_a_newer_memwatch_is_not_understood(void **state)
 
 static void test_a_file_that_lacks_a_table_is_damaged(void **state)
 {
-    static const char *const tables[] = {"run", "process", "series", "sample", "gap", "command"};
+    static const char *const tables[] = {"run", "process", "series",   "sample",
+                                         "gap", "command", "function", "call"};
 
     for (size_t i = 0; i < MW_COUNT(tables); i++) {
         char *path = unit_path(state, tables[i]), *sql;
@@ -270,19 +271,26 @@ static void test_hostile_numbers_are_held_at_the_ends_of_their_range(void **stat
         struct record_samples samples;
 
         record_small(path);
-        assert_true(asprintf(&sql,
-                             "CREATE TEMP TABLE v AS SELECT %s AS x;"
-                             "UPDATE run SET duration_us=" V ", started_ns=" V ", interval_us=" V
-                             ","
-                             " ticks_due=" V ", longest_gap_us=" V ", lateness_p50_us=" V ","
-                             " recorder_rss_kib=" V ", peak_kib=" V ", peak_upper_kib=" V ","
-                             " peak_from_us=" V ", exit_status=" V ", exit_signal=" V ";"
-                             "UPDATE process SET start_us=" V ", end_us=" V ", pid=" V ","
-                             " peak_kib=" V ", peak_to_us=" V ", exit_signal=" V ";"
-                             "UPDATE gap SET from_us=" V ", to_us=" V ", ticks=" V ";"
-                             "UPDATE series SET since_us=" V ";"
-                             "UPDATE sample SET kib=" V ";",
-                             values[i]) > 0);
+        assert_true(
+            asprintf(&sql,
+                     "CREATE TEMP TABLE v AS SELECT %s AS x;"
+                     "UPDATE run SET duration_us=" V ", started_ns=" V ", interval_us=" V ","
+                     " ticks_due=" V ", longest_gap_us=" V ", lateness_p50_us=" V ","
+                     " recorder_rss_kib=" V ", peak_kib=" V ", peak_upper_kib=" V ","
+                     " peak_from_us=" V ", exit_status=" V ", exit_signal=" V ";"
+                     "UPDATE process SET start_us=" V ", end_us=" V ", pid=" V ","
+                     " peak_kib=" V ", peak_to_us=" V ", exit_signal=" V ";"
+                     "UPDATE gap SET from_us=" V ", to_us=" V ", ticks=" V ";"
+                     "UPDATE series SET since_us=" V ";"
+                     "UPDATE function SET line=" V ", calls=" V ", ended=" V ", stored=" V ","
+                     " total_ns=" V ", max_ns=" V ", suspended_ns=" V ", growth_kib=" V ","
+                     " peak_kib=" V ", peak_upper_kib=" V ", peak_to_us=" V ";"
+                     "UPDATE call SET enter_us=" V ", number=" V ", process=" V ","
+                     " thread=" V ", track=" V ", depth=" V ", duration_ns=" V ","
+                     " suspended_ns=" V ", enter_kib=" V ", exit_kib=" V ", peak_kib=" V ","
+                     " peak_upper_kib=" V ", peak_from_dt_us=" V ", peak_to_dt_us=" V ";"
+                     "UPDATE sample SET kib=" V ";",
+                     values[i]) > 0);
         record_sql(path, sql);
         assert_int_equal(record_read_all(path, NULL), 0);
         samples = record_read(path, 1, 1, INT64_MIN, INT64_MAX);

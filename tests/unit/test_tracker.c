@@ -95,6 +95,20 @@ struct found {
     size_t start_count, image_count, end_count, status_count;
 };
 
+static void keep_event(struct found *found, const struct mw_tracker_event *event)
+{
+    assert_true(found->start_count < ROOM && found->image_count < ROOM && found->end_count < ROOM &&
+                found->status_count < ROOM);
+    if (event->kind == MW_TRACKER_START)
+        found->starts[found->start_count++] = *event;
+    else if (event->kind == MW_TRACKER_IMAGE)
+        found->images[found->image_count++] = *event;
+    else if (event->kind == MW_TRACKER_END)
+        found->ends[found->end_count++] = *event;
+    else
+        found->statuses[found->status_count++] = *event;
+}
+
 /* Looks at a moment, and collects what there is. */
 static struct found *look(struct mw_tracker *tracker, int64_t now_ns)
 {
@@ -102,18 +116,11 @@ static struct found *look(struct mw_tracker *tracker, int64_t now_ns)
     struct mw_tracker_event event;
 
     found.start_count = found.image_count = found.end_count = found.status_count = 0;
-    mw_tracker_look(tracker, now_ns);
-    while (mw_tracker_next(tracker, &event)) {
-        assert_true(found.start_count < ROOM && found.image_count < ROOM &&
-                    found.end_count < ROOM && found.status_count < ROOM);
-        if (event.kind == MW_TRACKER_START)
-            found.starts[found.start_count++] = event;
-        else if (event.kind == MW_TRACKER_IMAGE)
-            found.images[found.image_count++] = event;
-        else if (event.kind == MW_TRACKER_END)
-            found.ends[found.end_count++] = event;
-        else
-            found.statuses[found.status_count++] = event;
+    /* Several times: a machine on which much goes on tells of more than one look takes in. */
+    for (int i = 0; i < 5; i++) {
+        mw_tracker_look(tracker, now_ns);
+        while (mw_tracker_next(tracker, &event))
+            keep_event(&found, &event);
     }
     return &found;
 }

@@ -22,6 +22,8 @@ static int keep(void *context, const struct mw_row *row)
 {
     struct rows *rows = context;
 
+    if (row->again)
+        return 0;
     assert_int_equal(row->slot, 3);
     assert_int_equal(row->metric, MW_METRIC_PEAK);
     assert_in_range(rows->count, 0, MOST_ROWS - 1);
@@ -127,7 +129,7 @@ static int64_t take_and_measure(struct mw_windows *windows, struct rows *rows)
 
     mw_windows_take(windows, keep, rows);
     spent_ns = mw_now_ns() - before_ns;
-    return mw_windows_due_ns(windows) - before_ns - 100 * spent_ns;
+    return mw_windows_due_ns(windows) - before_ns - 200 * spent_ns;
 }
 
 static void test_windows_are_10_ms_until_the_samples_say_as_much(void **state)

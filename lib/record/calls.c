@@ -1,0 +1,691 @@
+#include "record/calls.h"
+
+#include "record/summits.h"
+#include "record/tally.h"
+#include "util/array.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More calls are not open at once: a program that never marks its exits would take all memory. */
+enum { MOST_OPEN = 1 << 18 };
+
+/* A call that has not ended. */
+struct open_call {
+    struct mw_tallied *function;
+    uint64_t number;
+    pid_t thread;
+    int64_t enter_ns;
+    int64_t enter_kib;    /* -1: not known */
+    int64_t suspended_ns; /* of its stack, at the entry */
+};
+
+/* The open calls of a thread or a track; there are none of which no call is open. */
+struct stack {
+    struct process *process;
+    int64_t track;            /* a thread's id, or a track's number with a minus sign */
+    struct stack *next_hash;  /* of the same place in the table, or free as well */
+    struct stack *next, **at; /* the next of the same process, and what points to this one */
+    struct open_call *calls;
+    size_t depth, room;
+    int64_t suspended_ns;       /* since the first call; without the present suspension */
+    int64_t suspended_since_ns; /* 0: it is not suspended */
+};
+
+struct process {
+    pid_t pid;
+    uint32_t slot;
+    struct process *next_hash; /* of the same place in the table, or free as well */
+    struct stack *stacks;
+    int64_t sample_kib; /* the last, which holds; -1: there was none */
+    int64_t window_ns;  /* when the present window began; 0: before all marks */
+    /* While a call is open: samples by their time, windows by their start, and what windows allow
+     * at most by their end. */
+    struct mw_summits samples, windows, uppers;
+};
+
+/* Chained hash tables: elements are found by what is hashed, and moved when a table grows. */
+struct mw_calls {
+    struct mw_calls_options options;
+    struct mw_tally *tally;
+    uint64_t lost;
+    size_t open_count;
+    int64_t gap_ns; /* marks were lost up to then */
+    struct process **processes;
+    size_t process_count, process_places; /* places: a power of two */
+    struct stack **stacks;
+    size_t stack_count, stack_places;
+    struct process *free_processes, *last_process; /* last: that of the last mark, or NULL */
+    struct stack *free_stacks, *last_stack;
+};
+
+/* --- life cycle ------------------------------------------------------------------------------- */
+
+enum { FIRST_PLACES = 64 };
+
+struct mw_calls *mw_calls_new(const struct mw_calls_options *options)
+{
+    struct mw_calls *calls = calloc(1, sizeof *calls);
+
+    if (!calls)
+        return NULL;
+    calls->options = *options;
+    calls->gap_ns = INT64_MIN;
+    calls->tally = mw_tally_new(options->budget);
+    calls->processes = calloc(FIRST_PLACES, sizeof(struct process *));
+    calls->stacks = calloc(FIRST_PLACES, sizeof(struct stack *));
+    calls->process_places = calls->stack_places = FIRST_PLACES;
+    if (!calls->tally || !calls->processes || !calls->stacks) {
+        mw_calls_free(calls);
+        return NULL;
+    }
+    return calls;
+}
+
+static void free_stacks(struct stack *stack)
+{
+    while (stack) {
+        struct stack *next = stack->next_hash;
+
+        free(stack->calls);
+        free(stack);
+        stack = next;
+    }
+}
+
+static void free_processes(struct process *process)
+{
+    while (process) {
+        struct process *next = process->next_hash;
+
+        mw_summits_clear(&process->samples);
+        mw_summits_clear(&process->windows);
+        mw_summits_clear(&process->uppers);
+        free(process);
+        process = next;
+    }
+}
+
+void mw_calls_free(struct mw_calls *calls)
+{
+    if (!calls)
+        return;
+    for (size_t i = 0; calls->stacks && i < calls->stack_places; i++)
+        free_stacks(calls->stacks[i]);
+    for (size_t i = 0; calls->processes && i < calls->process_places; i++)
+        free_processes(calls->processes[i]);
+    free_stacks(calls->free_stacks);
+    free_processes(calls->free_processes);
+    free(calls->stacks);
+    free(calls->processes);
+    mw_tally_free(calls->tally);
+    free(calls);
+}
+
+static size_t place(uint64_t key, size_t places)
+{
+    return (size_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (places - 1);
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+static struct process *find_process(struct mw_calls *calls, pid_t pid)
+{
+    struct process *process = calls->last_process;
+
+    if (process && process->pid == pid)
+        return process;
+    process = calls->processes[place((uint64_t)pid, calls->process_places)];
+    while (process && process->pid != pid)
+        process = process->next_hash;
+    return process;
+}
+
+static void hash_process(struct mw_calls *calls, struct process *process)
+{
+    struct process **at = &calls->processes[place((uint64_t)process->pid, calls->process_places)];
+
+    process->next_hash = *at;
+    *at = process;
+}
+
+/* A table that is full is twice as large afterwards, where there is the memory. */
+static void grow_processes(struct mw_calls *calls)
+{
+    size_t before = calls->process_places;
+    struct process **old = calls->processes;
+    struct process **larger = calloc(before * 2, sizeof(struct process *));
+
+    if (!larger)
+        return;
+    calls->processes = larger;
+    calls->process_places = before * 2;
+    for (size_t i = 0; i < before; i++) {
+        for (struct process *process = old[i], *next; process; process = next) {
+            next = process->next_hash;
+            hash_process(calls, process);
+        }
+    }
+    free(old);
+}
+
+/* Finds a process, and adds it where it is new; NULL when memory ran out. */
+static struct process *need_process(struct mw_calls *calls, pid_t pid)
+{
+    struct process *process = find_process(calls, pid);
+
+    if (process)
+        return process;
+    process = calls->free_processes;
+    if (process)
+        calls->free_processes = process->next_hash;
+    else if (!(process = calloc(1, sizeof *process)))
+        return NULL;
+    process->pid = pid;
+    process->slot = MW_CALLS_NO_SLOT;
+    process->sample_kib = -1;
+    process->window_ns = 0;
+    if (calls->process_count++ >= calls->process_places)
+        grow_processes(calls);
+    hash_process(calls, process);
+    return process;
+}
+
+/* Forgets a process without open calls. */
+static void drop_process(struct mw_calls *calls, struct process *process)
+{
+    struct process **at = &calls->processes[place((uint64_t)process->pid, calls->process_places)];
+
+    while (*at != process)
+        at = &(*at)->next_hash;
+    *at = process->next_hash;
+    process->next_hash = calls->free_processes;
+    calls->free_processes = process;
+    calls->process_count--;
+    if (calls->last_process == process)
+        calls->last_process = NULL;
+}
+
+/* --- stacks ----------------------------------------------------------------------------------- */
+
+static uint64_t stack_key(const struct process *process, int64_t track)
+{
+    return (uint64_t)process->pid << 32 ^ (uint64_t)track;
+}
+
+static struct stack *find_stack(struct mw_calls *calls, const struct process *process,
+                                int64_t track)
+{
+    struct stack *stack = calls->last_stack;
+
+    if (stack && stack->process == process && stack->track == track)
+        return stack;
+    stack = calls->stacks[place(stack_key(process, track), calls->stack_places)];
+    while (stack && (stack->process != process || stack->track != track))
+        stack = stack->next_hash;
+    if (stack)
+        calls->last_stack = stack;
+    return stack;
+}
+
+static void hash_stack(struct mw_calls *calls, struct stack *stack)
+{
+    struct stack **at =
+        &calls->stacks[place(stack_key(stack->process, stack->track), calls->stack_places)];
+
+    stack->next_hash = *at;
+    *at = stack;
+}
+
+static void grow_stacks(struct mw_calls *calls)
+{
+    size_t before = calls->stack_places;
+    struct stack **old = calls->stacks;
+    struct stack **larger = calloc(before * 2, sizeof(struct stack *));
+
+    if (!larger)
+        return;
+    calls->stacks = larger;
+    calls->stack_places = before * 2;
+    for (size_t i = 0; i < before; i++) {
+        for (struct stack *stack = old[i], *next; stack; stack = next) {
+            next = stack->next_hash;
+            hash_stack(calls, stack);
+        }
+    }
+    free(old);
+}
+
+/* Finds a stack, and adds it where it is new; NULL when memory ran out. */
+static struct stack *need_stack(struct mw_calls *calls, struct process *process, int64_t track)
+{
+    struct stack *stack = find_stack(calls, process, track);
+
+    if (stack)
+        return stack;
+    stack = calls->free_stacks;
+    if (stack)
+        calls->free_stacks = stack->next_hash;
+    else if (!(stack = calloc(1, sizeof *stack)))
+        return NULL;
+    stack->process = process;
+    stack->track = track;
+    stack->suspended_ns = stack->suspended_since_ns = 0;
+    stack->next = process->stacks;
+    stack->at = &process->stacks;
+    if (stack->next)
+        stack->next->at = &stack->next;
+    process->stacks = stack;
+    if (calls->stack_count++ >= calls->stack_places)
+        grow_stacks(calls);
+    hash_stack(calls, stack);
+    calls->last_stack = stack;
+    return stack;
+}
+
+/* Without open calls nobody asks for what was before. */
+static void forget_memory(struct process *process)
+{
+    process->samples.count = process->windows.count = process->uppers.count = 0;
+}
+
+/* Forgets a stack in which no call is open. */
+static void drop_stack(struct mw_calls *calls, struct stack *stack)
+{
+    struct process *process = stack->process;
+    struct stack **at =
+        &calls->stacks[place(stack_key(process, stack->track), calls->stack_places)];
+
+    while (*at != stack)
+        at = &(*at)->next_hash;
+    *at = stack->next_hash;
+    *stack->at = stack->next;
+    if (stack->next)
+        stack->next->at = stack->at;
+    stack->next_hash = calls->free_stacks;
+    calls->free_stacks = stack;
+    calls->stack_count--;
+    if (calls->last_stack == stack)
+        calls->last_stack = NULL;
+    if (!process->stacks)
+        forget_memory(process);
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static int64_t at_least_0(int64_t number)
+{
+    return number > 0 ? number : 0;
+}
+
+static int64_t to_us(const struct mw_calls *calls, int64_t t_ns)
+{
+    return at_least_0(t_ns - calls->options.start_ns) / 1000;
+}
+
+/* An RSS that was read. Where memory ran out it says nothing, which is not wrong. */
+static void take_resident(struct process *process, int64_t t_ns, int64_t kib)
+{
+    if (process->stacks)
+        mw_summits_add(&process->samples, &(struct mw_summit){t_ns, t_ns, t_ns, kib});
+}
+
+static void take_window(struct mw_calls *calls, struct process *process, int64_t t_ns, int64_t kib,
+                        int64_t unseen_kib)
+{
+    /* When a window began that another has overtaken is not known. */
+    int64_t from_ns = t_ns >= process->window_ns ? process->window_ns : 0;
+
+    if (t_ns > process->window_ns)
+        process->window_ns = t_ns;
+    if (!process->stacks)
+        return;
+    mw_summits_add(&process->windows, &(struct mw_summit){from_ns, from_ns, t_ns, kib});
+    /* A bound that is not known bounds nothing. */
+    if (!mw_summits_add(&process->uppers,
+                        &(struct mw_summit){t_ns, from_ns, t_ns, kib + unseen_kib}))
+        mw_calls_gap(calls, t_ns);
+}
+
+void mw_calls_window(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib,
+                     int64_t unseen_kib)
+{
+    struct process *process = find_process(calls, pid);
+
+    if (process)
+        take_window(calls, process, t_ns, kib, unseen_kib);
+}
+
+void mw_calls_sample(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib)
+{
+    struct process *process = find_process(calls, pid);
+
+    if (!process)
+        return;
+    process->sample_kib = kib;
+    take_resident(process, t_ns, kib);
+}
+
+void mw_calls_gap(struct mw_calls *calls, int64_t t_ns)
+{
+    calls->gap_ns = t_ns;
+}
+
+/* How a call ends. */
+struct end {
+    int64_t t_ns;
+    int64_t kib;  /* -1: not known */
+    bool never;   /* it does not: the recording ends before */
+    bool covered; /* a high-water mark was taken at that moment */
+};
+
+/* Takes in what was at least in use. What came late may be about the time behind the call. */
+static void raise_peak(struct mw_calls *calls, struct mw_peak *peak, const struct mw_summit *summit,
+                       const struct end *end, int64_t bound_kib, enum mw_peak_source source)
+{
+    int64_t bytes;
+
+    if (!summit || (!end->never && summit->to_ns > end->t_ns))
+        return;
+    bytes = at_least_0(summit->kib - bound_kib) * 1024;
+    if (peak->known && bytes <= peak->bytes)
+        return;
+    *peak = (struct mw_peak){.known = true,
+                             .bytes = bytes,
+                             .upper_bytes = -1,
+                             .from_us = to_us(calls, summit->from_ns),
+                             .to_us = to_us(calls, summit->to_ns),
+                             .source = source};
+}
+
+/* What is known of the memory of a process while a call was open. */
+static struct mw_peak peak_of(struct mw_calls *calls, const struct process *process,
+                              const struct open_call *open, const struct end *end)
+{
+    const struct mw_calls_options *options = &calls->options;
+    const struct mw_summit entry = {
+        .from_ns = open->enter_ns, .to_ns = open->enter_ns, .kib = open->enter_kib};
+    const struct mw_summit *upper = mw_summits_since(&process->uppers, open->enter_ns + 1);
+    struct mw_peak peak = {.known = false};
+
+    raise_peak(calls, &peak, open->enter_kib >= 0 ? &entry : NULL, end, options->rss_bound_kib,
+               MW_PEAK_SAMPLED);
+    raise_peak(calls, &peak, mw_summits_since(&process->samples, open->enter_ns), end,
+               options->rss_bound_kib, MW_PEAK_SAMPLED);
+    raise_peak(calls, &peak, mw_summits_since(&process->windows, open->enter_ns), end,
+               options->peak_bound_kib, MW_PEAK_KERNEL);
+    if (peak.known && end->covered && upper && open->enter_ns > calls->gap_ns) {
+        int64_t bytes = (upper->kib + options->peak_bound_kib) * 1024;
+
+        peak.upper_bytes = bytes > peak.bytes ? bytes : peak.bytes;
+    }
+    return peak;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+static int64_t bytes_of(int64_t kib)
+{
+    return kib < 0 ? -1 : kib * 1024;
+}
+
+static void resume(struct stack *stack, int64_t t_ns)
+{
+    if (stack->suspended_since_ns != 0)
+        stack->suspended_ns =
+            mw_tally_sum(stack->suspended_ns, at_least_0(t_ns - stack->suspended_since_ns));
+    stack->suspended_since_ns = 0;
+}
+
+/* Ends the innermost call of a stack. */
+static int pop(struct mw_calls *calls, struct stack *stack, const struct end *end,
+               const struct mw_calls_sink *sink)
+{
+    const struct open_call *open = &stack->calls[--stack->depth];
+    struct mw_call call = {
+        .function = open->function->figures.id,
+        .process = -1,
+        .number = open->number,
+        .track = stack->track,
+        .thread = open->thread,
+        .depth = (unsigned)stack->depth,
+        .from_us = to_us(calls, open->enter_ns),
+        .to_us = -1,
+        .duration_ns = -1,
+        .suspended_ns = stack->suspended_ns - open->suspended_ns,
+        .from_bytes = bytes_of(open->enter_kib),
+        .to_bytes = -1,
+        .peak = peak_of(calls, stack->process, open, end),
+    };
+
+    if (!end->never) {
+        call.to_us = to_us(calls, end->t_ns);
+        call.duration_ns = at_least_0(at_least_0(end->t_ns - open->enter_ns) - call.suspended_ns);
+        call.to_bytes = bytes_of(end->kib);
+    }
+    calls->open_count--;
+    return mw_tally_end(calls->tally, open->function, stack->process->slot, &call, sink);
+}
+
+/* Ends calls until only depth of them are left. */
+static int unwind(struct mw_calls *calls, struct stack *stack, size_t depth, const struct end *end,
+                  const struct mw_calls_sink *sink)
+{
+    int code = 0;
+
+    resume(stack, end->t_ns);
+    while (code == 0 && stack->depth > depth)
+        code = pop(calls, stack, end, sink);
+    if (stack->depth == 0)
+        drop_stack(calls, stack);
+    return code;
+}
+
+static int unwind_all(struct mw_calls *calls, struct process *process, const struct end *end,
+                      const struct mw_calls_sink *sink)
+{
+    int code = 0;
+
+    while (code == 0 && process->stacks)
+        code = unwind(calls, process->stacks, 0, end, sink);
+    return code;
+}
+
+/* --- marks ------------------------------------------------------------------------------------ */
+
+/* The memory of the process at a mark: what it read, or the last sample, which holds. */
+static int64_t memory_at(const struct process *process, const struct mw_mark *mark)
+{
+    return mark->resident_kib >= 0 ? mark->resident_kib : process->sample_kib;
+}
+
+static int64_t track_of(const struct mw_mark *mark)
+{
+    return mark->track == 0 ? mark->tid : -(int64_t)mark->track;
+}
+
+static int enter(struct mw_calls *calls, struct process *process, const struct mw_mark *mark,
+                 const struct mw_calls_sink *sink)
+{
+    struct mw_tallied *function = NULL;
+    struct stack *stack;
+    int code = mw_tally_need(calls->tally, mark->site, sink, &function);
+
+    if (code != 0 && code != -ENOMEM)
+        return code;
+    stack = code == 0 ? need_stack(calls, process, track_of(mark)) : NULL;
+    if (!stack || calls->open_count >= MOST_OPEN ||
+        !mw_array_reserve(&stack->calls, stack->depth, &stack->room, sizeof *stack->calls)) {
+        calls->lost++;
+        if (stack && stack->depth == 0)
+            drop_stack(calls, stack);
+        return 0;
+    }
+    resume(stack, mark->t_ns);
+    calls->open_count++;
+    stack->calls[stack->depth++] = (struct open_call){.function = function,
+                                                      .number = mw_tally_enter(function),
+                                                      .thread = mark->tid,
+                                                      .enter_ns = mark->t_ns,
+                                                      .enter_kib = memory_at(process, mark),
+                                                      .suspended_ns = stack->suspended_ns};
+    return 0;
+}
+
+/* The place of the innermost open call of a function in a stack; its depth where there is none. */
+static size_t find_open(const struct stack *stack, const struct mw_tallied *function)
+{
+    size_t place = stack->depth;
+
+    /* A function without open calls is not looked for in a deep stack. */
+    while (function->open > 0 && place > 0) {
+        if (stack->calls[--place].function == function)
+            return place;
+    }
+    return stack->depth;
+}
+
+static int leave(struct mw_calls *calls, struct process *process, const struct mw_mark *mark,
+                 const struct mw_calls_sink *sink)
+{
+    const struct mw_tallied *function = mw_tally_find(calls->tally, mark->site);
+    struct stack *stack = find_stack(calls, process, track_of(mark));
+    const struct end end = {
+        .t_ns = mark->t_ns, .kib = memory_at(process, mark), .covered = mark->window_kib >= 0};
+    size_t depth;
+
+    if (!function || !stack || (depth = find_open(stack, function)) == stack->depth) {
+        calls->lost++;
+        return 0;
+    }
+    return unwind(calls, stack, depth, &end, sink);
+}
+
+static void suspend(struct mw_calls *calls, struct process *process, const struct mw_mark *mark)
+{
+    struct stack *stack = find_stack(calls, process, track_of(mark));
+
+    if (!stack)
+        return;
+    if (mark->kind == MW_MARK_RESUME)
+        resume(stack, mark->t_ns);
+    else if (stack->suspended_since_ns == 0)
+        stack->suspended_since_ns = mark->t_ns;
+}
+
+static int take_mark(struct mw_calls *calls, struct process *process, const struct mw_mark *mark,
+                     const struct mw_calls_sink *sink)
+{
+    switch (mark->kind) {
+    case MW_MARK_ENTER:
+        return enter(calls, process, mark, sink);
+    case MW_MARK_EXIT:
+        return leave(calls, process, mark, sink);
+    case MW_MARK_SUSPEND:
+    case MW_MARK_RESUME:
+        suspend(calls, process, mark);
+        return 0;
+    case MW_MARK_POINT:
+        return 0;
+    }
+    return 0;
+}
+
+static int64_t within(int64_t low, int64_t number, int64_t high)
+{
+    return number < low ? low : number > high ? high : number;
+}
+
+/* Brings what a program wrote to where it can be reckoned with: 36 years, and 4 EiB. */
+static struct mw_mark bounded(const struct mw_calls *calls, const struct mw_mark *mark)
+{
+    static const int64_t most_ns = INT64_MAX / 8, most_kib = INT64_MAX / 2048;
+    struct mw_mark copy = *mark;
+
+    copy.t_ns = within(calls->options.start_ns, mark->t_ns, most_ns);
+    copy.resident_kib = within(-1, mark->resident_kib, most_kib);
+    copy.window_kib = within(-1, mark->window_kib, most_kib);
+    return copy;
+}
+
+int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
+                  const struct mw_calls_sink *sink)
+{
+    struct process *process = need_process(calls, mark->pid);
+    const struct mw_mark copy = bounded(calls, mark);
+    int code;
+
+    if (!process) {
+        calls->lost++;
+        return 0;
+    }
+    calls->last_process = process;
+    /* What was read at a mark belongs to the calls before it, and to one that it ends. */
+    if (copy.window_kib >= 0)
+        take_window(calls, process, copy.t_ns, copy.window_kib, 0);
+    if (copy.resident_kib >= 0)
+        take_resident(process, copy.t_ns, copy.resident_kib);
+    code = take_mark(calls, process, &copy, sink);
+    /* Nobody will tell the end of a process that is not known. */
+    if (!process->stacks && process->slot == MW_CALLS_NO_SLOT)
+        drop_process(calls, process);
+    return code;
+}
+
+int mw_calls_process_started(struct mw_calls *calls, pid_t pid, uint32_t slot, int64_t t_ns,
+                             const struct mw_calls_sink *sink)
+{
+    struct process *process = find_process(calls, pid);
+    int code;
+
+    if (process && process->slot != MW_CALLS_NO_SLOT &&
+        (code = mw_calls_process_ended(calls, pid, t_ns, sink)) != 0)
+        return code;
+    process = need_process(calls, pid);
+    if (process)
+        process->slot = slot;
+    return 0;
+}
+
+int mw_calls_process_ended(struct mw_calls *calls, pid_t pid, int64_t t_ns,
+                           const struct mw_calls_sink *sink)
+{
+    struct process *process = find_process(calls, pid);
+    const struct end end = {.t_ns = t_ns, .kib = -1};
+    int code;
+
+    if (!process)
+        return 0;
+    code = unwind_all(calls, process, &end, sink);
+    if (code == 0 && process->slot != MW_CALLS_NO_SLOT)
+        code = mw_tally_end_process(calls->tally, process->slot, sink);
+    if (code == 0)
+        drop_process(calls, process);
+    return code;
+}
+
+int mw_calls_flush(struct mw_calls *calls, const struct mw_calls_sink *sink)
+{
+    return mw_tally_flush(calls->tally, sink);
+}
+
+int mw_calls_finish(struct mw_calls *calls, const struct mw_calls_sink *sink)
+{
+    static const struct end never = {.never = true, .kib = -1};
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < calls->process_places; i++) {
+        struct process *process = calls->processes[i];
+
+        for (; code == 0 && process; process = process->next_hash)
+            code = unwind_all(calls, process, &never, sink);
+    }
+    return code == 0 ? mw_tally_finish(calls->tally, sink) : code;
+}
+
+uint64_t mw_calls_lost(const struct mw_calls *calls)
+{
+    return calls->lost;
+}

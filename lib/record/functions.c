@@ -1,0 +1,244 @@
+#include "record/functions.h"
+
+#include "capture/marks.h"
+#include "record/calls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct mw_functions {
+    struct mw_marks *marks;
+    struct mw_calls *calls;
+    struct mw_writer *writer;
+    const struct mw_mark *taken; /* and not used yet */
+    size_t taken_count, next_taken;
+    uint64_t lost_seen;
+    bool root_only; /* no other process is recorded */
+    pid_t root;     /* 0: not known yet */
+    pid_t *pids;    /* by slot; 0: none */
+    size_t pid_count;
+    struct mw_error error; /* of the last failure to store */
+};
+
+/* --- where calls go --------------------------------------------------------------------------- */
+
+static int add_function(void *context, const struct mw_mark_site *site, int64_t *ret_id)
+{
+    struct mw_functions *functions = context;
+
+    return mw_writer_add_function(functions->writer, site->name, site->file, site->line, ret_id,
+                                  &functions->error);
+}
+
+static int set_function(void *context, const struct mw_function *function)
+{
+    struct mw_functions *functions = context;
+
+    return mw_writer_set_function(functions->writer, function, &functions->error);
+}
+
+static int add_call(void *context, uint32_t slot, const struct mw_call *call)
+{
+    struct mw_functions *functions = context;
+
+    return mw_writer_add_call(functions->writer, slot == MW_CALLS_NO_SLOT ? MW_SLOT_UNKNOWN : slot,
+                              call, &functions->error);
+}
+
+static struct mw_calls_sink sink_of(struct mw_functions *functions)
+{
+    return (struct mw_calls_sink){functions, add_function, set_function, add_call};
+}
+
+static int result(const struct mw_functions *functions, int code, struct mw_error *error)
+{
+    if (code < 0 && error)
+        *error = functions->error;
+    return code;
+}
+
+/* --- life cycle ------------------------------------------------------------------------------- */
+
+int mw_functions_open(struct mw_functions **ret_functions, bool resets, struct mw_error *error)
+{
+    struct mw_functions *functions = calloc(1, sizeof *functions);
+    int code;
+
+    if (!functions)
+        return mw_error_errno(error, ENOMEM, "cannot take marks of functions");
+    if ((code = mw_marks_open(&functions->marks, resets, error)) < 0) {
+        free(functions);
+        return code;
+    }
+    *ret_functions = functions;
+    return 0;
+}
+
+void mw_functions_close(struct mw_functions *functions)
+{
+    if (!functions)
+        return;
+    mw_calls_free(functions->calls);
+    mw_marks_close(functions->marks);
+    free(functions->pids);
+    free(functions);
+}
+
+const char *mw_functions_path(const struct mw_functions *functions)
+{
+    return mw_marks_path(functions->marks);
+}
+
+int mw_functions_begin(struct mw_functions *functions, struct mw_writer *writer,
+                       const struct mw_run *run, int64_t start_ns, struct mw_error *error)
+{
+    functions->writer = writer;
+    functions->root_only = run->children == MW_CHILDREN_NONE;
+    functions->calls = mw_calls_new(&(struct mw_calls_options){
+        .start_ns = start_ns,
+        .budget = MW_CALLS_BUDGET,
+        .peak_bound_kib = run->peak_bound_bytes / 1024,
+        .rss_bound_kib = run->rss_bound_bytes / 1024,
+    });
+    return functions->calls ? 0 : mw_error_errno(error, ENOMEM, "cannot take marks of functions");
+}
+
+/* --- marks ------------------------------------------------------------------------------------ */
+
+/* Takes more out of the channel, once all that was taken is used; false when there is nothing. */
+static bool take(struct mw_functions *functions)
+{
+    uint64_t lost = mw_marks_lost(functions->marks);
+
+    functions->next_taken = 0;
+    functions->taken_count = mw_marks_take(functions->marks, &functions->taken);
+    if (lost != functions->lost_seen && functions->taken_count > 0) {
+        mw_calls_gap(functions->calls, functions->taken[0].t_ns);
+        functions->lost_seen = lost;
+    }
+    return functions->taken_count > 0;
+}
+
+int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw_error *error)
+{
+    const struct mw_calls_sink sink = sink_of(functions);
+    int code = 0;
+
+    while (code == 0 && (functions->next_taken < functions->taken_count || take(functions)) &&
+           functions->taken[functions->next_taken].t_ns <= t_ns) {
+        const struct mw_mark *mark = &functions->taken[functions->next_taken++];
+
+        if (!functions->root_only || mark->pid == functions->root)
+            code = mw_calls_mark(functions->calls, mark, &sink);
+    }
+    return result(functions, code, error);
+}
+
+uint64_t mw_functions_lost(const struct mw_functions *functions)
+{
+    return mw_marks_lost(functions->marks) +
+           (functions->calls ? mw_calls_lost(functions->calls) : 0);
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+static bool remember_pid(struct mw_functions *functions, uint32_t slot, pid_t pid)
+{
+    if (slot >= functions->pid_count) {
+        size_t count = (size_t)slot * 2 + 8;
+        pid_t *pids = reallocarray(functions->pids, count, sizeof *pids);
+
+        if (!pids)
+            return false;
+        for (size_t i = functions->pid_count; i < count; i++)
+            pids[i] = 0;
+        functions->pids = pids;
+        functions->pid_count = count;
+    }
+    functions->pids[slot] = pid;
+    return true;
+}
+
+static pid_t pid_of(const struct mw_functions *functions, uint32_t slot)
+{
+    return slot < functions->pid_count ? functions->pids[slot] : 0;
+}
+
+int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint32_t slot,
+                                 int64_t t_ns, struct mw_error *error)
+{
+    const struct mw_calls_sink sink = sink_of(functions);
+
+    if (functions->root == 0)
+        functions->root = pid;
+    if (!remember_pid(functions, slot, pid))
+        return 0; /* its calls are those of a process that is not known */
+    return result(functions, mw_calls_process_started(functions->calls, pid, slot, t_ns, &sink),
+                  error);
+}
+
+int mw_functions_process_ended(struct mw_functions *functions, uint32_t slot, int64_t t_ns,
+                               struct mw_error *error)
+{
+    const struct mw_calls_sink sink = sink_of(functions);
+    pid_t pid = pid_of(functions, slot);
+    int code;
+
+    if (pid == 0)
+        return 0;
+    functions->pids[slot] = 0;
+    mw_marks_process_ended(functions->marks, pid);
+    /* All that it has marked comes before its end. */
+    if ((code = mw_functions_advance(functions, INT64_MAX, error)) < 0)
+        return code;
+    return result(functions, mw_calls_process_ended(functions->calls, pid, t_ns, &sink), error);
+}
+
+void mw_functions_sample(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib)
+{
+    if (pid_of(functions, slot) != 0)
+        mw_calls_sample(functions->calls, functions->pids[slot], t_ns, kib);
+}
+
+void mw_functions_window(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib,
+                         int64_t unseen_kib)
+{
+    if (pid_of(functions, slot) != 0)
+        mw_calls_window(functions->calls, functions->pids[slot], t_ns, kib, unseen_kib);
+}
+
+/* --- storing ---------------------------------------------------------------------------------- */
+
+int mw_functions_flush(struct mw_functions *functions, struct mw_error *error)
+{
+    const struct mw_calls_sink sink = sink_of(functions);
+
+    return result(functions, mw_calls_flush(functions->calls, &sink), error);
+}
+
+int mw_functions_finish(struct mw_functions *functions, struct mw_error *error)
+{
+    const struct mw_calls_sink sink = sink_of(functions);
+    int code;
+
+    if ((code = mw_functions_advance(functions, INT64_MAX, error)) < 0)
+        return code;
+    return result(functions, mw_calls_finish(functions->calls, &sink), error);
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+uint32_t mw_functions_wakes(const struct mw_functions *functions)
+{
+    return mw_marks_wakes(functions->marks);
+}
+
+void mw_functions_wait(struct mw_functions *functions, uint32_t seen)
+{
+    mw_marks_wait(functions->marks, seen, -1);
+}
+
+void mw_functions_wake(struct mw_functions *functions)
+{
+    mw_marks_wake(functions->marks);
+}

@@ -1,0 +1,64 @@
+/*
+ * Function marks in a recording: takes them out of the channel (capture/marks.h), makes calls of
+ * them (calls.h), and stores these.
+ *
+ * All functions but mw_functions_wait and mw_functions_wake are for the writer's thread.
+ */
+#ifndef MW_RECORD_FUNCTIONS_H
+#define MW_RECORD_FUNCTIONS_H
+
+#include "store/writer.h"
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mw_functions;
+
+/*
+ * Makes the channel. resets: whoever marks resets its high-water mark, so that the peak within a
+ * call is known.
+ */
+int mw_functions_open(struct mw_functions **ret_functions, bool resets, struct mw_error *error);
+
+/* NULL is fine. */
+void mw_functions_close(struct mw_functions *functions);
+
+/* What the target needs in its environment: the path of the channel. */
+const char *mw_functions_path(const struct mw_functions *functions);
+
+/* The recording begins. The writer must have begun its run. */
+int mw_functions_begin(struct mw_functions *functions, struct mw_writer *writer,
+                       const struct mw_run *run, int64_t start_ns, struct mw_error *error);
+
+/* Follows what was marked up to a moment. */
+int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw_error *error);
+
+/* What else is known of processes, after an advance to that moment. Slots as in capture/queue.h. */
+int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint32_t slot,
+                                 int64_t t_ns, struct mw_error *error);
+int mw_functions_process_ended(struct mw_functions *functions, uint32_t slot, int64_t t_ns,
+                               struct mw_error *error);
+void mw_functions_sample(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib);
+void mw_functions_window(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib,
+                         int64_t unseen_kib);
+
+/* Stores what has changed: before each commit. */
+int mw_functions_flush(struct mw_functions *functions, struct mw_error *error);
+
+/* At the end of the recording: stores all that is left. */
+int mw_functions_finish(struct mw_functions *functions, struct mw_error *error);
+
+/* Marks that found no room, or made no sense. */
+uint64_t mw_functions_lost(const struct mw_functions *functions);
+
+/*
+ * From any thread: waits until there is much to take, or was since mw_functions_wakes had the value
+ * seen; and ends such a wait.
+ */
+uint32_t mw_functions_wakes(const struct mw_functions *functions);
+void mw_functions_wait(struct mw_functions *functions, uint32_t seen);
+void mw_functions_wake(struct mw_functions *functions);
+
+#endif

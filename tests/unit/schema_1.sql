@@ -1,0 +1,214 @@
+-- The memwatch file, version 1: a time series of memory for one or more recorded runs.
+--
+-- Any SQLite client can read it (SQLite 3.37 or later, for STRICT). People want the views at the
+-- end: runs, processes, samples, memory, tree. The tables store what was measured, in the smallest
+-- form that loses nothing:
+--
+--   * Time is microseconds since the start of the run, on CLOCK_MONOTONIC; the table clock says
+--     which date that was. A run starts when exec of its program has succeeded.
+--   * Memory is KiB, the unit that the kernel itself reports in; the views show bytes.
+--   * A value holds until the next row of its series, or until the process ends. A tick that
+--     changed nothing wrote nothing. What was not recorded is a row of the table gap.
+--   * Strings from a program (names, arguments, folders) are the bytes it used, which need not be
+--     UTF-8.
+
+PRAGMA application_id = 0x6D776368; -- "mwch"
+PRAGMA user_version = 1;
+
+CREATE TABLE run (
+    id                 INTEGER PRIMARY KEY,
+    version            TEXT    NOT NULL, -- of the memwatch that recorded it
+    started_ns         INTEGER NOT NULL, -- CLOCK_REALTIME at the start, ns since 1970
+    duration_us        INTEGER NOT NULL, -- recorded time: up to the last commit while it records
+    interval_us        INTEGER NOT NULL, -- between two ticks
+    children           TEXT    NOT NULL CHECK (children IN ('each', 'sum', 'none')),
+    cwd                TEXT    NOT NULL,
+    note               TEXT,             -- what the user gave with --note
+    -- How the recording ended. 'recording' with no recorder at work means: aborted.
+    outcome            TEXT    NOT NULL DEFAULT 'recording'
+                       CHECK (outcome IN ('recording', 'exited', 'signaled', 'detached', 'imported')),
+    exit_status        INTEGER,          -- of the target, when it exited
+    exit_signal        INTEGER,          -- that ended the target, when one did
+    -- The recorder's own honesty. due = taken + missed.
+    ticks_due          INTEGER NOT NULL DEFAULT 0,
+    ticks_taken        INTEGER NOT NULL DEFAULT 0,
+    ticks_missed       INTEGER NOT NULL DEFAULT 0,
+    longest_gap_us     INTEGER NOT NULL DEFAULT 0, -- between two ticks that were taken
+    lateness_p50_us    INTEGER,          -- of ticks behind their schedule
+    lateness_p99_us    INTEGER,
+    lateness_max_us    INTEGER,
+    recorder_cpu_us    INTEGER NOT NULL DEFAULT 0, -- user and system time of memwatch itself
+    recorder_rss_kib   INTEGER NOT NULL DEFAULT 0, -- its high-water mark
+    scheduling         TEXT    NOT NULL, -- of the sampler thread: 'fifo:1', 'nice:-20', 'default'
+    tracking           TEXT    NOT NULL, -- how child processes were found: 'perf', 'connector'
+                                         -- (every one), 'children' or 'scan' (those that live a
+                                         -- while), 'none'
+    rss_bound_kib      INTEGER NOT NULL DEFAULT 0, -- a sampled rss may be off by so much
+    peak_bound_kib     INTEGER NOT NULL DEFAULT 0, -- a high-water mark may be off by so much
+    blind_us           INTEGER NOT NULL DEFAULT 0, -- between reading and resetting marks, all together
+    lost_events        INTEGER NOT NULL DEFAULT 0, -- process events the kernel could not deliver
+    dropped_records    INTEGER NOT NULL DEFAULT 0, -- values dropped because the disk was too slow
+    lost_marks         INTEGER NOT NULL DEFAULT 0, -- function marks that found no room
+    -- The highest memory of the whole tree; null if never sampled. See "peaks" below.
+    peak_kib           INTEGER,
+    peak_upper_kib     INTEGER,
+    peak_from_us       INTEGER,
+    peak_to_us         INTEGER,
+    peak_source        TEXT CHECK (peak_source IN ('kernel', 'sampled'))
+) STRICT;
+
+-- The command as its user gave it: position 0 is the program.
+CREATE TABLE command (
+    run                INTEGER NOT NULL REFERENCES run,
+    position           INTEGER NOT NULL,
+    value              TEXT    NOT NULL,
+    PRIMARY KEY (run, position)
+) STRICT, WITHOUT ROWID;
+
+-- Peaks: at least peak_kib was in use at some moment from peak_from_us to peak_to_us, and never more
+-- than peak_upper_kib (null: nothing is known above what was seen). 'sampled': the highest sample, less
+-- rss_bound_kib. 'kernel': the kernel's high-water mark, less peak_bound_kib. A tree's peak is the highest sum of one sweep over its
+-- processes, in which a shared page counts once for each process that has it, or what one of them had
+-- at least where that is more.
+
+CREATE TABLE process (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    pid                INTEGER NOT NULL,
+    ppid               INTEGER NOT NULL, -- parent when it was first seen
+    start_us           INTEGER NOT NULL, -- when it was first seen in the tree
+    end_us             INTEGER,          -- when its end was seen; null: outlived the recording
+    exit_status        INTEGER,          -- null where the kernel does not tell
+    exit_signal        INTEGER,
+    peak_kib           INTEGER,
+    peak_upper_kib     INTEGER,
+    peak_from_us       INTEGER,
+    peak_to_us         INTEGER,
+    peak_source        TEXT CHECK (peak_source IN ('kernel', 'sampled'))
+) STRICT;
+CREATE INDEX process_by_run ON process (run);
+
+-- A program that a process ran: one row at its start, one more after each exec that was noticed.
+CREATE TABLE image (
+    id                 INTEGER PRIMARY KEY,
+    process            INTEGER NOT NULL REFERENCES process,
+    since_us           INTEGER NOT NULL, -- when it was first seen
+    name               TEXT    NOT NULL  -- comm: at most 15 bytes
+) STRICT;
+CREATE INDEX image_by_process ON image (process, since_us);
+
+CREATE TABLE argument (
+    image              INTEGER NOT NULL REFERENCES image,
+    position           INTEGER NOT NULL, -- 0 is the program's own name
+    value              TEXT    NOT NULL,
+    PRIMARY KEY (image, position)
+) STRICT, WITHOUT ROWID;
+
+-- One metric of one process or of the tree, over at most 2^31 us (35 minutes): a longer series goes
+-- on in the next row with the same process and metric. That keeps a sample below 20 bytes.
+CREATE TABLE series (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    process            INTEGER REFERENCES process, -- null: the sum over the tree
+    -- 'rss', 'shared' (file and shmem pages of rss): read at every tick. 'peak': the kernel's
+    -- high-water mark of the time since the row before (since the process's start for the first; up
+    -- to now, for the last of one that is being recorded). Read now and then, so that a row says
+    -- what was at that moment: 'pss', 'uss', 'huge' (smaps_rollup: Pss, Private_*, huge pages),
+    -- 'file', 'shmem', 'swap', 'vms', 'page-tables' (status: RssFile, RssShmem, VmSwap, VmSize,
+    -- VmPTE); readings between two rows had the value of both.
+    metric             TEXT    NOT NULL,
+    since_us           INTEGER NOT NULL  -- what dt_us counts from
+) STRICT;
+CREATE INDEX series_by_run ON series (run, process, metric, since_us);
+
+-- The tree has a series of its own from the moment the run has a second process: before that, the
+-- tree is its first process.
+CREATE TABLE sample (
+    series             INTEGER NOT NULL REFERENCES series,
+    dt_us              INTEGER NOT NULL, -- since the series' since_us
+    kib                INTEGER NOT NULL,
+    PRIMARY KEY (series, dt_us)
+) STRICT, WITHOUT ROWID;
+
+-- Nothing is known of the run between two moments: ticks were missed, or values dropped.
+CREATE TABLE gap (
+    run                INTEGER NOT NULL REFERENCES run,
+    from_us            INTEGER NOT NULL, -- the last tick before
+    to_us              INTEGER NOT NULL, -- the first tick after
+    ticks              INTEGER NOT NULL, -- how many are not in the record
+    PRIMARY KEY (run, from_us)
+) STRICT, WITHOUT ROWID;
+
+-- What CLOCK_REALTIME said at a moment of the run: a row at the start, and one whenever the two
+-- clocks have moved apart by more than 10 ms (a clock set, a machine suspended).
+CREATE TABLE clock (
+    run                INTEGER NOT NULL REFERENCES run,
+    t_us               INTEGER NOT NULL,
+    realtime_ns        INTEGER NOT NULL, -- since 1970
+    PRIMARY KEY (run, t_us)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------------------------------------
+-- Views for people.
+
+CREATE VIEW processes AS
+SELECT process.run, process.id AS process, pid, ppid,
+       (SELECT name FROM image WHERE image.process = process.id
+        ORDER BY since_us DESC, id DESC LIMIT 1) AS name,
+       (SELECT group_concat(value, ' ') FROM
+            (SELECT value FROM argument WHERE image =
+                (SELECT id FROM image WHERE image.process = process.id
+                 ORDER BY since_us DESC, id DESC LIMIT 1)
+             ORDER BY position)) AS command,
+       start_us / 1e6 AS start_s, end_us / 1e6 AS end_s,
+       exit_status, exit_signal,
+       peak_kib * 1024 AS peak_bytes, peak_upper_kib * 1024 AS peak_upper_bytes,
+       peak_from_us / 1e6 AS peak_from_s, peak_to_us / 1e6 AS peak_to_s, peak_source
+FROM process;
+
+CREATE VIEW runs AS
+SELECT id AS run, datetime(started_ns / 1000000000, 'unixepoch', 'localtime') AS started,
+       (SELECT group_concat(value, ' ') FROM
+            (SELECT value FROM command WHERE command.run = run.id ORDER BY position)) AS command,
+       duration_us / 1e6 AS duration_s, interval_us / 1e6 AS interval_s, outcome, exit_status, exit_signal,
+       peak_kib * 1024 AS peak_bytes, peak_from_us / 1e6 AS peak_from_s,
+       ticks_due, ticks_taken, ticks_missed, note
+FROM run;
+
+-- Every stored value. t_s is seconds since the start of the run; process is null for the tree.
+CREATE VIEW samples AS
+SELECT series.run, series.process, pid, metric,
+       (series.since_us + dt_us) / 1e6 AS t_s, kib * 1024 AS bytes
+FROM series JOIN sample ON sample.series = series.id LEFT JOIN process ON process.id = series.process;
+
+-- The memory of each process whenever it changed: anonymous memory is what is not shared.
+CREATE VIEW memory AS
+WITH known AS (
+    SELECT series.run AS run, series.process AS process, series.since_us + dt_us AS t_us,
+           max(kib) FILTER (WHERE metric = 'rss') AS rss,
+           max(kib) FILTER (WHERE metric = 'shared') AS shared
+    FROM series JOIN sample ON sample.series = series.id
+    WHERE metric IN ('rss', 'shared')
+    GROUP BY 1, 2, 3
+), held AS ( -- a value that did not change has no row: number the rows that do, to look it up
+    SELECT *, count(rss) OVER so_far AS rss_row, count(shared) OVER so_far AS shared_row
+    FROM known WINDOW so_far AS (PARTITION BY run, process ORDER BY t_us)
+), filled AS (
+    SELECT run, process, t_us,
+           max(rss) OVER (PARTITION BY run, process, rss_row) AS rss,
+           max(shared) OVER (PARTITION BY run, process, shared_row) AS shared
+    FROM held
+)
+SELECT filled.run, filled.process, pid, t_us / 1e6 AS t_s, rss * 1024 AS rss_bytes,
+       shared * 1024 AS shared_bytes, (rss - shared) * 1024 AS anon_bytes
+FROM filled LEFT JOIN process ON process.id = filled.process;
+
+-- The whole tree, whenever it changed: its own series, and before that its first process.
+CREATE VIEW tree AS
+SELECT run, t_s, rss_bytes, shared_bytes, anon_bytes FROM memory WHERE process IS NULL
+UNION ALL
+SELECT run, t_s, rss_bytes, shared_bytes, anon_bytes FROM memory
+WHERE process = (SELECT min(id) FROM process WHERE process.run = memory.run)
+  AND t_s < coalesce((SELECT min(since_us) / 1e6 FROM series
+                      WHERE series.run = memory.run AND series.process IS NULL
+                        AND metric = 'rss'), 9e18);
