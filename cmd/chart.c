@@ -2,6 +2,8 @@
 
 #include "analysis/envelope.h"
 #include "analysis/trend.h"
+#include "cmd/brackets.h"
+#include "cmd/marks.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/format.h"
@@ -15,16 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More curves than these cannot be told apart: the largest are drawn, the total holds them all. */
-enum { MOST_PROCESSES = 20 };
-
 struct chart {
     struct mw_plot plot;
     struct mw_plot_curve *curves;
+    int64_t *owners; /* of each curve: a process, MW_PROCESS_TREE or CURVE_OF_NONE */
     struct mw_plot_peak *peaks;
     struct mw_plot_gap *gaps;
+    struct brackets *brackets;
     char *title, *subtitle;
-    size_t curve_room, peak_room;
+    size_t curve_room, owner_room, peak_room;
     size_t drawn_processes; /* that have a curve, of a single recording */
 };
 
@@ -76,53 +77,30 @@ static int add_sample(void *context, const struct mw_sample *sample)
     return mw_envelope_add(trace->envelope, sample->t_us, sample->bytes);
 }
 
-/* The kernel's high-water marks of a process, by column of its envelope. */
-struct marks {
-    struct trace *trace;
-    double *column_highs;
-    int64_t bound_bytes;
-    int64_t window_us; /* where the last window ended */
-    bool any;
-    int64_t last_bytes; /* of the last mark */
-};
-
-/* A mark says what was reached in the time since the one before. */
-static int add_mark(void *context, const struct mw_sample *sample)
-{
-    struct marks *marks = context;
-    struct trace *trace = marks->trace;
-    int64_t bytes = sample->bytes - marks->bound_bytes;
-    int64_t from_us = marks->window_us;
-
-    marks->window_us = sample->t_us;
-    marks->last_bytes = sample->bytes;
-    marks->any = true;
-    if (sample->t_us <= trace->from_us || from_us >= trace->to_us)
-        return 0;
-    for (size_t column = mw_envelope_column(trace->envelope, from_us);
-         column <= mw_envelope_column(trace->envelope, sample->t_us); column++)
-        marks->column_highs[column] = fmax(marks->column_highs[column], (double)bytes);
-    if (bytes > trace->mark.bytes)
-        trace->mark = (struct mw_peak){.bytes = bytes, .from_us = from_us, .to_us = sample->t_us};
-    return sample->t_us >= trace->to_us;
-}
-
 static int out_of_memory(struct mw_error *error)
 {
     return mw_error_errno(error, ENOMEM, "cannot draw");
 }
 
-/* Appends a curve that owns its label and points; both are taken over, also on failure. */
-static int add_curve(struct chart *chart, const struct mw_plot_curve *curve, struct mw_error *error)
+/*
+ * Appends a curve that owns its label and points; both are taken over, also on failure. owner says
+ * whose memory it is.
+ */
+static int add_curve(struct chart *chart, const struct mw_plot_curve *curve, int64_t owner,
+                     struct mw_error *error)
 {
+    size_t count = chart->plot.curve_count;
+
     if (!curve->label || !curve->points ||
-        !mw_array_reserve(&chart->curves, chart->plot.curve_count, &chart->curve_room,
-                          sizeof *chart->curves)) {
+        !mw_array_reserve(&chart->curves, count, &chart->curve_room, sizeof *chart->curves) ||
+        !mw_array_reserve(&chart->owners, count, &chart->owner_room, sizeof *chart->owners)) {
         free((void *)(uintptr_t)curve->label);
         free((void *)(uintptr_t)curve->points);
         return out_of_memory(error);
     }
-    chart->curves[chart->plot.curve_count++] = *curve;
+    chart->curves[count] = *curve;
+    chart->owners[count] = owner;
+    chart->plot.curve_count++;
     return 0;
 }
 
@@ -191,7 +169,7 @@ static int add_trend(struct chart *chart, const struct trace *trace, size_t plac
                                              .kind = MW_CURVE_TREND,
                                              .points = points,
                                              .point_count = 2},
-                     error);
+                     CURVE_OF_NONE, error);
 }
 
 /*
@@ -225,30 +203,6 @@ struct source {
     size_t hole_count;
 };
 
-static int compare_peaks(const void *a, const void *b)
-{
-    const struct mw_process *first = *(const struct mw_process *const *)a;
-    const struct mw_process *second = *(const struct mw_process *const *)b;
-    int64_t first_bytes = first->peak.known ? first->peak.bytes : -1;
-    int64_t second_bytes = second->peak.known ? second->peak.bytes : -1;
-
-    return (first_bytes < second_bytes) - (first_bytes > second_bytes);
-}
-
-/* The processes by their peaks, the highest first; to be freed. NULL when memory ran out. */
-static const struct mw_process **by_peak(const struct recording *recording, size_t *ret_count)
-{
-    const struct mw_process **order = calloc(recording->process_count + 1, sizeof *order);
-
-    if (!order)
-        return NULL;
-    for (size_t i = 0; i < recording->process_count; i++)
-        order[i] = &recording->processes[i];
-    qsort(order, recording->process_count, sizeof *order, compare_peaks);
-    *ret_count = recording->process_count;
-    return order;
-}
-
 /*
  * How many of them are worth a curve: the first few, and of the others those that reach a tenth of
  * the first. The total holds them all.
@@ -264,58 +218,6 @@ static size_t worth_drawing(const struct mw_process *const *order, size_t count)
     return drawn;
 }
 
-/* Takes in the marks of one process, which ends at end_us. */
-static int read_process_marks(const struct source *source, const struct mw_process *process,
-                              struct marks *marks, struct mw_error *error)
-{
-    const struct mw_run *run = source->recording->run;
-    struct mw_sample last;
-    int code;
-
-    marks->window_us = process->start_us;
-    marks->any = false;
-    code = mw_reader_samples(source->recording->reader, run->id, process->id, MW_METRIC_PEAK,
-                             source->options->from_us, INT64_MAX, add_mark, marks, error);
-    if (code != 0 || !marks->any || process->end_us >= 0)
-        return code;
-    /* Of a process that is still being recorded, all windows since the last row had the same mark.
-     */
-    last = (struct mw_sample){run->duration_us, marks->last_bytes};
-    add_mark(marks, &last);
-    return 0;
-}
-
-/*
- * Reads the marks of a process, or for the tree those of its largest processes: what one of them
- * had, the tree had at least. ret_highs is the caller's to free.
- */
-static int read_marks(const struct source *source, int64_t process, struct trace *trace,
-                      double **ret_highs, struct mw_error *error)
-{
-    const struct recording *recording = source->recording;
-    size_t columns = source->options->columns, count = 0;
-    mw_auto_free const struct mw_process **order = by_peak(recording, &count);
-    struct marks marks = {.trace = trace,
-                          .bound_bytes = recording->run->peak_bound_bytes,
-                          .column_highs = calloc(columns, sizeof *marks.column_highs)};
-    int code = 0;
-
-    *ret_highs = marks.column_highs;
-    if (!marks.column_highs || !order)
-        return out_of_memory(error);
-    for (size_t i = 0; i < columns; i++)
-        marks.column_highs[i] = -INFINITY;
-    /* Bands of several recordings over each other would hide more than they show. */
-    if (source->place == 0)
-        mw_envelope_raise(trace->envelope, marks.column_highs);
-    for (size_t i = 0; code == 0 && i < count; i++) {
-        if (order[i]->id == process || (process == MW_PROCESS_TREE && i < MOST_PROCESSES))
-            code = read_process_marks(source, order[i], &marks, error);
-        code = code < 0 ? code : 0; /* 1: there was more, behind the window */
-    }
-    return code;
-}
-
 /* Reads a series into the trace, and into points that the caller frees. */
 static int read_series(const struct source *source, int64_t process, enum mw_metric metric,
                        int64_t end_us, struct trace *trace, struct mw_plot_point **ret_points,
@@ -326,9 +228,16 @@ static int read_series(const struct source *source, int64_t process, enum mw_met
     mw_auto_free double *column_highs = NULL;
     int code = 0;
 
-    if (metric == MW_METRIC_RSS &&
-        (code = read_marks(source, process, trace, &column_highs, error)) < 0)
-        return code;
+    if (metric == MW_METRIC_RSS) {
+        struct marks_request marks = {source->recording, process,         trace->from_us,
+                                      trace->to_us,      trace->envelope, options->columns};
+
+        if ((code = marks_read(&marks, &column_highs, &trace->mark, error)) < 0)
+            return code;
+        /* Bands of several recordings over each other would hide more than they show. */
+        if (source->place == 0)
+            mw_envelope_raise(trace->envelope, column_highs);
+    }
     code = mw_reader_samples(source->recording->reader, source->recording->run->id, process, metric,
                              options->from_us, source->to_us, add_sample, trace, error);
     if (code < 0)
@@ -377,7 +286,7 @@ static int trace_series(struct chart *chart, const struct source *source, int64_
         return add_curve(chart,
                          &(struct mw_plot_curve){
                              .label = label, .kind = kind, .points = points, .point_count = count},
-                         error);
+                         kind == MW_CURVE_PSS ? CURVE_OF_NONE : process, error);
     free(label);
     free(points);
     return code;
@@ -394,7 +303,7 @@ static int trace_processes(struct chart *chart, const struct source *source,
 {
     struct recording *recording = source->recording;
     size_t count = 0;
-    mw_auto_free const struct mw_process **order = by_peak(recording, &count);
+    mw_auto_free const struct mw_process **order = processes_by_peak(recording, &count);
     int code = 0;
 
     if (!order)
@@ -484,6 +393,28 @@ static int trace_overlay(struct chart *chart, const struct source *source, struc
     return code;
 }
 
+/* The functions of one recording: over several, nobody could tell whose they are. */
+static int load_brackets(struct chart *chart, const struct source *source, struct mw_error *error)
+{
+    const struct chart_options *options = source->options;
+    struct brackets_request request = {
+        .recording = source->recording,
+        .from_us = options->from_us,
+        .to_us = source->to_us,
+        .columns = options->columns,
+        .letters = options->letters,
+        .flame = options->flame,
+        .own_bytes = options->metric == MW_METRIC_RSS,
+        .curves = chart->curves,
+        .owners = chart->owners,
+        .curve_count = chart->plot.curve_count,
+    };
+
+    if (options->no_functions || source->place > 0 || chart->plot.curve_count == 0)
+        return 0;
+    return brackets_new(&chart->brackets, &request, error);
+}
+
 /* What was left out when it was recorded cannot be drawn: better said than shown as nothing. */
 static int check_recorded(const struct recording *recording, const struct chart_options *options,
                           struct mw_error *error)
@@ -562,6 +493,8 @@ static int add_recording(struct chart *chart, struct recording *recording, size_
     if ((code = load_gaps(chart, &source, error)) == 0)
         code = place > 0 ? trace_overlay(chart, &source, error)
                          : trace_recording(chart, &source, error);
+    if (code == 0)
+        code = load_brackets(chart, &source, error);
     free(source.holes);
     if (code == 0 && chart->plot.curve_count == before)
         code = not_recorded(recording, options->metric, error);
@@ -619,6 +552,8 @@ int chart_new(struct chart **ret_chart, struct recording *recordings, size_t cou
     chart->plot.curves = chart->curves;
     chart->plot.peaks = chart->peaks;
     chart->plot.gaps = chart->gaps;
+    if (chart->brackets)
+        brackets_show(chart->brackets, &chart->plot);
     *ret_chart = chart;
     return 0;
 }
@@ -638,7 +573,9 @@ void chart_free(struct chart *chart)
     }
     for (size_t i = 0; i < chart->plot.peak_count; i++)
         free((void *)(uintptr_t)chart->peaks[i].label);
+    brackets_free(chart->brackets);
     free(chart->curves);
+    free(chart->owners);
     free(chart->peaks);
     free(chart->gaps);
     free(chart->title);

@@ -19,8 +19,11 @@ struct chart_options {
     enum mw_metric metric;
     enum chart_curves curves;
     bool slope;        /* a least-squares line, with its value in the legend */
+    bool no_functions; /* leave the functions out that were recorded */
+    bool flame;        /* their calls as boxes in lanes, by depth */
     const char *title; /* NULL: the command */
     unsigned columns;  /* of the canvas */
+    bool letters;      /* it is drawn with letters: too coarse for lanes */
 };
 
 struct chart;

@@ -42,7 +42,7 @@ struct command {
 };
 
 extern const struct command run_command, plot_command, list_command, show_command, peak_command,
-    rm_command, clean_command, doctor_command;
+    functions_command, rm_command, clean_command, doctor_command;
 
 /* --- reading options -------------------------------------------------------------------------- */
 

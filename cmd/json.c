@@ -87,18 +87,31 @@ static json_t *metrics_to_json(mw_metric_set metrics)
     return array;
 }
 
+json_t *json_function(const struct mw_function *function)
+{
+    return json_pack(
+        "{s:o, s:o, s:o, s:I, s:I, s:f, s:f, s:I, s:o}", "name", json_text(function->name), "file",
+        function->file ? json_text(function->file) : json_null(), "line",
+        optional_number(function->line > 0 ? function->line : -1), "calls",
+        (json_int_t)function->calls, "calls_stored", (json_int_t)function->stored, "total_s",
+        (double)function->total_ns / 1e9, "max_s", (double)function->max_ns / 1e9, "growth_bytes",
+        (json_int_t)function->growth_bytes, "peak", json_peak(&function->peak));
+}
+
 json_t *json_run(const struct recording *recording)
 {
     const struct mw_run *run = recording->run;
     const struct mw_ticks *ticks = &run->ticks;
-    json_t *processes = json_array();
+    json_t *processes = json_array(), *functions = json_array();
     char started[MW_FORMAT_SIZE];
 
     for (size_t i = 0; i < recording->process_count; i++)
         json_array_append_new(processes, process_to_json(&recording->processes[i]));
+    for (size_t i = 0; i < recording->function_count; i++)
+        json_array_append_new(functions, json_function(&recording->functions[i]));
     return json_pack(
         "{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o,"
-        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:[]}",
+        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
         "id", (json_int_t)run->id, "command", json_words(run->command, run->command_length), "cwd",
         json_text(run->cwd ? run->cwd : ""), "started", mw_format_rfc3339(started, run->started_ns),
         "duration_s", seconds(run->duration_us), "interval_s", seconds(run->interval_us), "note",
@@ -110,7 +123,7 @@ json_t *json_run(const struct recording *recording)
         optional_number(ticks->lateness_p50_us), "p99", optional_number(ticks->lateness_p99_us),
         "max", optional_number(ticks->lateness_max_us), "recorder", recorder_to_json(run),
         "metrics", metrics_to_json(recording->metrics), "peak", json_peak(&run->peak), "processes",
-        processes, "functions");
+        processes, "functions", functions);
 }
 
 int json_print(json_t *value)

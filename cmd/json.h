@@ -21,6 +21,9 @@ json_t *json_peak(const struct mw_peak *peak);
 /* A command, as an array of strings. */
 json_t *json_words(char *const *words, size_t count);
 
+/* {"name","file","line","calls","calls_stored","total_s","max_s","growth_bytes","peak"} */
+json_t *json_function(const struct mw_function *function);
+
 /* The chosen run with everything that is known of it, for `show`. */
 json_t *json_run(const struct recording *recording);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &run_command,  &plot_command, &show_command,  &peak_command,
+    &run_command,  &plot_command, &show_command,  &peak_command,   &functions_command,
     &list_command, &rm_command,   &clean_command, &doctor_command,
 };
 
@@ -30,7 +30,7 @@ static void print_overview(FILE *out)
           "Shows how much memory a program uses over time.\n\n",
           out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-7s  %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-9s  %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nStart with:  memwatch run PROGRAM, then:  memwatch plot\n"
           "'memwatch COMMAND -h' explains a command, 'man memwatch' everything.\n",
           out);

@@ -15,7 +15,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { OPTION_METRIC = 256, OPTION_TOTAL, OPTION_PROCESSES, OPTION_SLOPE, OPTION_SCRIPT };
+enum {
+    OPTION_METRIC = 256,
+    OPTION_TOTAL,
+    OPTION_PROCESSES,
+    OPTION_SLOPE,
+    OPTION_FLAME,
+    OPTION_SCRIPT
+};
 
 static const struct option_spec options[] = {
     {'o', "output", "FILE",
@@ -29,6 +36,8 @@ static const struct option_spec options[] = {
     {OPTION_TOTAL, "total", NULL, "the sum over all processes alone"},
     {OPTION_PROCESSES, "processes", NULL, "the single processes alone"},
     {OPTION_SLOPE, "slope", NULL, "a least-squares line, with its value"},
+    {'n', "no-functions", NULL, "leave out the functions that were recorded"},
+    {OPTION_FLAME, "flame", NULL, "every call of a function as a box, below the memory"},
     {OPTION_SCRIPT, "script", NULL, "print the gnuplot script instead of drawing"},
     {0},
 };
@@ -40,6 +49,13 @@ struct plot_options {
 };
 
 /* --- options ---------------------------------------------------------------------------------- */
+
+static int check_options(const struct chart_options *chart, struct mw_error *error)
+{
+    if (chart->flame && chart->no_functions)
+        return mw_error_set(error, -EINVAL, "--flame and --no-functions exclude each other");
+    return 0;
+}
 
 static int parse_window(const char *text, struct chart_options *chart, struct mw_error *error)
 {
@@ -84,6 +100,12 @@ static int apply_option(struct plot_options *plot, int id, const char *value,
         return choose_curves(&plot->chart, CHART_PROCESSES, error);
     case OPTION_SLOPE:
         plot->chart.slope = true;
+        break;
+    case 'n':
+        plot->chart.no_functions = true;
+        break;
+    case OPTION_FLAME:
+        plot->chart.flame = true;
         break;
     case OPTION_SCRIPT:
         plot->script = true;
@@ -241,6 +263,9 @@ static int draw(struct plot_options *plot, struct recording *recordings, size_t 
         return CMD_USAGE;
     }
     plot->chart.columns = mw_plot_columns(&canvas);
+    plot->chart.letters = !mw_plot_has_lanes(&canvas);
+    if (plot->chart.flame && plot->chart.letters)
+        cmd_message("letters are too coarse for the lanes of --flame: the functions are brackets");
     if (chart_new(&chart, recordings, count, &plot->chart, &error) < 0)
         return cmd_fail(&error);
     if (plot->script)
@@ -294,6 +319,8 @@ static int plot(const struct command *command, int argc, char **argv)
     }
     if (id < 0)
         return command->usage_status;
+    if (check_options(&plot.chart, &error) < 0)
+        return cmd_usage(command, "%s", error.text);
     return plot_recordings(&plot, line.operands, line.operand_count);
 }
 

@@ -172,25 +172,32 @@ static struct mw_run *find_run(const struct recording *recording, int64_t id)
     return NULL;
 }
 
-static void free_processes(struct recording *recording)
+static void free_choice(struct recording *recording)
 {
     for (size_t i = 0; i < recording->process_count; i++)
         mw_process_clear(&recording->processes[i]);
     free(recording->processes);
     recording->processes = NULL;
     recording->process_count = 0;
+    for (size_t i = 0; i < recording->function_count; i++)
+        mw_function_clear(&recording->functions[i]);
+    free(recording->functions);
+    recording->functions = NULL;
+    recording->function_count = 0;
 }
 
 int recording_choose(struct recording *recording, struct mw_run *run, struct mw_error *error)
 {
     int code;
 
-    free_processes(recording);
+    free_choice(recording);
     recording->run = run;
-    code = mw_reader_processes(recording->reader, run->id, &recording->processes,
-                               &recording->process_count, error);
-    return code < 0 ? code
-                    : mw_reader_metrics(recording->reader, run->id, &recording->metrics, error);
+    if ((code = mw_reader_processes(recording->reader, run->id, &recording->processes,
+                                    &recording->process_count, error)) < 0 ||
+        (code = mw_reader_metrics(recording->reader, run->id, &recording->metrics, error)) < 0)
+        return code;
+    return mw_reader_functions(recording->reader, run->id, &recording->functions,
+                               &recording->function_count, error);
 }
 
 int recording_open(struct recording *ret_recording, const char *operand, struct mw_error *error)
@@ -224,7 +231,7 @@ fail:
 
 void recording_close(struct recording *recording)
 {
-    free_processes(recording);
+    free_choice(recording);
     for (size_t i = 0; i < recording->run_count; i++)
         mw_run_clear(&recording->runs[i]);
     free(recording->runs);
@@ -263,6 +270,29 @@ char *peak_time(char buffer[static PEAK_TIME_SIZE], const struct mw_peak *peak)
     else
         snprintf(buffer, PEAK_TIME_SIZE, "between %s and %s", from, to);
     return buffer;
+}
+
+static int compare_peaks(const void *a, const void *b)
+{
+    const struct mw_process *first = *(const struct mw_process *const *)a;
+    const struct mw_process *second = *(const struct mw_process *const *)b;
+    int64_t first_bytes = first->peak.known ? first->peak.bytes : -1;
+    int64_t second_bytes = second->peak.known ? second->peak.bytes : -1;
+
+    return (first_bytes < second_bytes) - (first_bytes > second_bytes);
+}
+
+const struct mw_process **processes_by_peak(const struct recording *recording, size_t *ret_count)
+{
+    const struct mw_process **order = calloc(recording->process_count + 1, sizeof *order);
+
+    if (!order)
+        return NULL;
+    for (size_t i = 0; i < recording->process_count; i++)
+        order[i] = &recording->processes[i];
+    qsort(order, recording->process_count, sizeof *order, compare_peaks);
+    *ret_count = recording->process_count;
+    return order;
 }
 
 const struct mw_process *largest_process(const struct recording *recording)

@@ -38,6 +38,8 @@ struct recording {
     struct mw_process *processes;
     size_t process_count;
     mw_metric_set metrics; /* of which there are series */
+    struct mw_function *functions;
+    size_t function_count;
 };
 
 /* Opens the run that an operand names; NULL is the newest of the current folder. */
@@ -58,6 +60,9 @@ char *process_label(const struct mw_process *process);
  */
 enum { PEAK_TIME_SIZE = 96 };
 char *peak_time(char buffer[static PEAK_TIME_SIZE], const struct mw_peak *peak);
+
+/* The processes by their peaks, the highest first; to be freed. NULL when memory ran out. */
+const struct mw_process **processes_by_peak(const struct recording *recording, size_t *ret_count);
 
 /* The process whose own peak is the highest; NULL where none was sampled. */
 const struct mw_process *largest_process(const struct recording *recording);

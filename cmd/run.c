@@ -297,6 +297,10 @@ static int launch(struct run *run, struct mw_error *error)
 {
     int code;
 
+    if (run->session && mw_session_marks_path(run->session))
+        setenv("MEMWATCH_MARKS", mw_session_marks_path(run->session), 1);
+    else
+        unsetenv("MEMWATCH_MARKS"); /* that of a memwatch around this one */
     /* Who outlives its parent stays in the tree: it becomes a child of ours. */
     prctl(PR_SET_CHILD_SUBREAPER, 1UL);
     code = mw_launch_fork(&run->launch, run->target.path, run->target.arguments, &run->old_mask,

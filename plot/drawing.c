@@ -14,14 +14,6 @@ static const char *const terminal_palette[] = {
     "#0055aa", "#aaaa00", "#00aa00", "#aa00aa", "#aa0000", "#0000aa",
 };
 
-/* How a kind of curve is drawn. */
-struct stroke {
-    const char *colour; /* NULL: one of the palette */
-    double width;
-    const char *dashes;
-    unsigned letter; /* the gnuplot line type that draws with *, #, $, %, @, & or = (1 to 7) */
-};
-
 static const struct stroke strokes[] = {
     [MW_CURVE_PROCESS] = {NULL, 1.6, "", 2},
     [MW_CURVE_TREE] = {"#222222", 2.6, "", 1},
@@ -37,7 +29,7 @@ void mw_sheet_begin_clause(struct sheet *sheet)
     fputs(sheet->clauses++ == 0 ? "plot " : ", \\\n     ", sheet->out);
 }
 
-static void write_entry(const struct sheet *sheet, bool shown, size_t word)
+void mw_sheet_write_entry(const struct sheet *sheet, bool shown, size_t word)
 {
     if (shown)
         fprintf(sheet->out, " title name(%zu)", word);
@@ -45,11 +37,7 @@ static void write_entry(const struct sheet *sheet, bool shown, size_t word)
         fputs(" notitle", sheet->out);
 }
 
-/*
- * Colour and width. With characters the line type chooses what a line is made of: letters, or for
- * -1 the border's - and |, which read best but need colours to be told apart.
- */
-static void write_stroke(const struct sheet *sheet, const struct stroke *stroke, size_t place)
+void mw_sheet_write_stroke(const struct sheet *sheet, const struct stroke *stroke, size_t place)
 {
     FILE *out = sheet->out;
     const struct look *look = sheet->look;
@@ -161,6 +149,20 @@ static bool takes_palette(const struct mw_plot_curve *curve)
     return strokes[curve->kind].colour == NULL;
 }
 
+size_t mw_sheet_function_place(const struct sheet *sheet, size_t function)
+{
+    size_t place = function;
+
+    for (size_t i = 0; i < sheet->plot->curve_count; i++)
+        place += takes_palette(&sheet->plot->curves[i]);
+    return place;
+}
+
+const char *mw_sheet_colour(size_t place)
+{
+    return palette[place % MW_COUNT(palette)];
+}
+
 /* All bands lie below all curves. */
 static void write_band_clauses(struct sheet *sheet)
 {
@@ -193,8 +195,8 @@ static void write_curve_clauses(struct sheet *sheet)
 
         mw_sheet_begin_clause(sheet);
         fprintf(sheet->out, "$curve%zu using 1:2 with %s", i + 1, curve_style(sheet, curve));
-        write_stroke(sheet, &strokes[curve->kind], place);
-        write_entry(sheet, entries++ < sheet->legend.curves, curve_word(i));
+        mw_sheet_write_stroke(sheet, &strokes[curve->kind], place);
+        mw_sheet_write_entry(sheet, entries++ < sheet->legend.curves, curve_word(i));
         place += takes_palette(curve);
     }
     if (sheet->legend.curves < plot->curve_count) {
@@ -203,106 +205,14 @@ static void write_curve_clauses(struct sheet *sheet)
     }
 }
 
-/* Points that cannot be seen but touched: about 100 a curve, 3000 in all. */
-static void write_tip_clauses(struct sheet *sheet)
-{
-    static const char style[] = "with labels hypertext point pointtype 7 pointsize 0.8 "
-                                "linecolor rgb '#ff000000' notitle";
-    size_t count = sheet->plot->curve_count, functions = sheet->plot->function_count;
-    size_t most = count > 30 ? 3000 / count + 1 : 100;
-
-    if (!sheet->look->tooltips)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        mw_sheet_begin_clause(sheet);
-        fprintf(sheet->out, "$curve%zu every |$curve%zu|/%zu+1 using 1:2:(tip(%zu, $1, $2)) %s",
-                i + 1, i + 1, most, i + 1, style);
-    }
-    /* The middle of each bracket. */
-    for (size_t i = 0; i < functions; i++) {
-        mw_sheet_begin_clause(sheet);
-        fprintf(sheet->out, "$function%zu every ::2::2 using 1:2:(tip(%zu, $1, $2)) %s", i + 1,
-                count + i + 1, style);
-    }
-}
-
-/* Functions */
-
-/* Draws one bracket as a line: its two feet point to the right at an entry, to the left at an exit.
- */
-static void write_bracket(const struct sheet *sheet, double t_s, double bytes, double direction,
-                          double size)
-{
-    double foot = direction * 0.006 * (sheet->plot->to_s - sheet->plot->from_s);
-    double half = size * sheet->y.high * sheet->y.per_unit;
-    double bottom = fmax(bytes - half, 0);
-
-    mw_block_row(&sheet->block, t_s + foot, bytes + half);
-    mw_block_row(&sheet->block, t_s, bytes + half);
-    mw_block_row(&sheet->block, t_s, bytes);
-    mw_block_row(&sheet->block, t_s, bottom);
-    mw_block_row(&sheet->block, t_s + foot, bottom);
-    mw_block_break(&sheet->block);
-}
-
-static unsigned deepest(const struct mw_plot *plot)
-{
-    unsigned depth = 0;
-
-    for (size_t i = 0; i < plot->span_count; i++)
-        depth = plot->spans[i].depth > depth ? plot->spans[i].depth : depth;
-    return depth < 3 ? depth : 3;
-}
-
-static void write_function_block(const struct sheet *sheet, size_t function)
-{
-    const struct mw_plot *plot = sheet->plot;
-    unsigned depth = deepest(plot);
-
-    mw_block_begin(&sheet->block, "function", function + 1);
-    for (size_t i = 0; i < plot->span_count; i++) {
-        const struct mw_plot_span *span = &plot->spans[i];
-        /* Outer calls have the larger brackets, so that two at one moment can be told apart. */
-        double size = 0.024 + 0.008 * (span->depth < depth ? depth - span->depth : 0);
-
-        if (span->function != function)
-            continue;
-        write_bracket(sheet, span->from_s, span->from_bytes, 1, size);
-        if (isfinite(span->to_s))
-            write_bracket(sheet, span->to_s, span->to_bytes, -1, size);
-    }
-    mw_block_end(&sheet->block);
-}
-
-/* Functions take the colours behind those of the curves. */
-static void write_function_clauses(struct sheet *sheet)
-{
-    static const struct stroke bracket = {.width = 2, .dashes = "", .letter = 2};
-    const struct mw_plot *plot = sheet->plot;
-    size_t place = 0;
-
-    for (size_t i = 0; i < plot->curve_count; i++)
-        place += takes_palette(&plot->curves[i]);
-    for (size_t i = 0; i < plot->function_count; i++) {
-        mw_sheet_begin_clause(sheet);
-        fprintf(sheet->out, "$function%zu using 1:2 with lines", i + 1);
-        write_stroke(sheet, &bracket, place + i);
-        write_entry(sheet, i < sheet->legend.functions, function_word(sheet, i));
-    }
-    if (sheet->legend.functions < plot->function_count) {
-        mw_sheet_begin_clause(sheet);
-        fprintf(sheet->out, "keyentry with lines linetype nodraw title name(%d)",
-                WORD_MORE_FUNCTIONS);
-    }
-}
-
 static void write_blocks(const struct sheet *sheet)
 {
     write_gap_block(sheet);
     write_curve_blocks(sheet);
-    for (size_t i = 0; i < sheet->plot->function_count; i++)
-        write_function_block(sheet, i);
+    mw_sheet_write_bracket_blocks(sheet);
+    mw_sheet_write_lane_blocks(sheet);
     mw_sheet_write_peak_block(sheet);
+    mw_sheet_write_tip_blocks(sheet);
 }
 
 void mw_sheet_write_drawing(struct sheet *sheet)
@@ -312,9 +222,10 @@ void mw_sheet_write_drawing(struct sheet *sheet)
     mw_sheet_write_peak_clause(sheet);
     write_band_clauses(sheet);
     write_curve_clauses(sheet);
-    write_function_clauses(sheet);
+    mw_sheet_write_lane_clauses(sheet);
+    mw_sheet_write_bracket_clauses(sheet);
     write_ground_entries(sheet);
-    write_tip_clauses(sheet);
+    mw_sheet_write_tip_clauses(sheet);
     if (sheet->plot->curve_count == 0) {
         mw_sheet_begin_clause(sheet);
         fputs("NaN notitle", sheet->out);

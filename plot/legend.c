@@ -1,13 +1,49 @@
 #include "plot/sheet.h"
+#include "util/format.h"
 
-/* The letters of an UTF-8 string. */
-static size_t letters_in(const char *text)
+#include <math.h>
+#include <string.h>
+
+size_t mw_sheet_letters_in(const char *text)
 {
     size_t count = 0;
 
     for (; text && *text; text++)
         count += ((unsigned char)*text & 0xC0) != 0x80;
     return count;
+}
+
+char *mw_sheet_function_tail(char buffer[static FUNCTION_TAIL_SIZE],
+                             const struct mw_plot_function *function)
+{
+    char calls[MW_FORMAT_SIZE], total[MW_FORMAT_SIZE];
+    double ns = function->total_s * 1e9;
+
+    mw_format_count(calls, (int64_t)function->calls);
+    mw_format_duration(total, fabs(ns) < 9e18 ? llround(ns) : 0);
+    snprintf(buffer, FUNCTION_TAIL_SIZE, ", %s %s, %s", calls,
+             function->calls == 1 ? "call" : "calls", isnan(ns) ? "not ended" : total);
+    return buffer;
+}
+
+const char *mw_sheet_short_name(const char *name, size_t columns)
+{
+    while (name && mw_sheet_letters_in(name) > columns) {
+        const char *dot = strchr(name, '.');
+
+        if (!dot || dot[1] == '\0')
+            break;
+        name = dot + 1;
+    }
+    return name;
+}
+
+double mw_sheet_plot_width(const struct sheet *sheet)
+{
+    /* gnuplot reserves room for letters that are wider than most are. */
+    double legend = sheet->legend.below ? 0 : 1.16 * sheet->legend.columns + 8;
+
+    return fmax(sheet->width - (14 + legend) * sheet->look->cell_width, sheet->width / 4.0);
 }
 
 bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *curve)
@@ -39,14 +75,18 @@ static unsigned longest_entry(const struct sheet *sheet, unsigned columns)
                                            : 0;
 
     for (size_t i = 0; i < plot->curve_count; i++) {
-        size_t length = letters_in(plot->curves[i].label);
+        size_t length = mw_sheet_letters_in(plot->curves[i].label);
 
         longest = length > longest ? length : longest;
     }
-    /* A function's entry goes on behind its name. */
-    if (plot->function_count > 0 || longest > columns)
-        return columns;
-    return (unsigned)longest;
+    for (size_t i = 0; i < coloured_functions(sheet); i++) {
+        char tail[FUNCTION_TAIL_SIZE];
+        size_t length = mw_sheet_letters_in(plot->functions[i].name) +
+                        strlen(mw_sheet_function_tail(tail, &plot->functions[i]));
+
+        longest = length > longest ? length : longest;
+    }
+    return longest > columns ? columns : (unsigned)longest;
 }
 
 /* Settles where the legend stands and how wide it is; returns how many entries it has room for. */
@@ -62,6 +102,9 @@ static size_t legend_room(struct sheet *sheet, size_t entries)
         columns = letters / 3 > 20 ? letters / 3 - 8 : 12;
     else
         columns = letters < 60 ? 12 : letters > 170 ? 34 : letters / 5;
+    /* The entries of functions say more. */
+    if (!legend->below && sheet->plot->function_count > 0)
+        columns += columns / 4;
     legend->columns = longest_entry(sheet, columns);
     if (!legend->below)
         return lines > 12 ? lines - 8 : 4;
@@ -79,11 +122,12 @@ void mw_sheet_plan_legend(struct sheet *sheet)
 {
     const struct mw_plot *plot = sheet->plot;
     struct legend *legend = &sheet->legend;
-    size_t functions = plot->function_count, curves = plot->curve_count;
+    size_t functions = coloured_functions(sheet), curves = plot->curve_count;
     size_t ground, entries, room;
 
     legend->bands = has_bands(sheet);
-    ground = (size_t)(plot->gap_count > 0) + legend->bands;
+    ground = (size_t)(plot->gap_count > 0) + legend->bands + (sheet->plot->lanes_left_out > 0) +
+             (functions < plot->function_count);
     entries = curves + functions + ground;
     room = legend_room(sheet, entries);
     if (entries > room) {

@@ -51,22 +51,50 @@ struct mw_plot_gap {
     double from_s, to_s;
 };
 
-/* A marked function, and what its legend entry says. Spans name it by its index. */
+/*
+ * A marked function, and what its legend entry says. Spans and boxes name it by its index. The
+ * first few have a colour, brackets and an entry of their own; boxes of the others are grey.
+ */
 struct mw_plot_function {
     const char *name;
     uint64_t calls;
+    double total_s; /* of those that ended; NAN: none did */
+};
+
+enum { MW_PLOT_COLOURED_FUNCTIONS = 8 };
+
+/* What is told of one call, or of several that are too close to be drawn apart. NAN: not known. */
+struct mw_plot_calls {
+    uint64_t count;
     double total_s;
+    double growth_bytes, peak_bytes;
 };
 
 /*
- * One call of a function (or several that are too close to be drawn apart): a bracket that opens at
- * (from_s, from_bytes) and closes at (to_s, to_bytes). to_s is NAN for a call that never ended.
+ * One call of a function (or several): a bracket that opens at (from_s, from_bytes) and closes at
+ * (to_s, to_bytes). to_s is NAN for a call that never ended.
  */
 struct mw_plot_span {
     size_t function;
     double from_s, to_s;
     double from_bytes, to_bytes;
     unsigned depth; /* 0 for the outermost call of its thread or task */
+    struct mw_plot_calls calls;
+};
+
+/* A row of boxes below the memory, on the same time axis. */
+struct mw_plot_lane {
+    const char *label; /* left of the row; NULL: none */
+};
+
+/* In the place of a function: the calls are of several. */
+#define MW_PLOT_SEVERAL SIZE_MAX
+
+/* Calls as a box in a lane, with the function's name inside where that fits. */
+struct mw_plot_box {
+    size_t lane, function;
+    double from_s, to_s;
+    struct mw_plot_calls calls;
 };
 
 struct mw_plot {
@@ -85,6 +113,10 @@ struct mw_plot {
     size_t function_count;
     const struct mw_plot_span *spans;
     size_t span_count;
+    const struct mw_plot_lane *lanes; /* none of them is drawn with letters */
+    size_t lane_count, lanes_left_out;
+    const struct mw_plot_box *boxes;
+    size_t box_count;
 };
 
 #endif

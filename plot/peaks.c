@@ -55,8 +55,7 @@ static struct box label_box(const struct sheet *sheet, const struct mw_plot_peak
                             struct side side)
 {
     const struct look *look = sheet->look;
-    double legend = sheet->legend.below ? 0 : (sheet->legend.columns + 5.0) * look->cell_width;
-    double letter = look->cell_width / (sheet->width - 10.0 * look->cell_width - legend);
+    double letter = look->cell_width / mw_sheet_plot_width(sheet);
     double line = look->cell_height / (sheet->height - 8.0 * look->cell_height);
     double length = (double)strlen(peak->label ? peak->label : "") * letter;
     double x = (peak->t_s / sheet->x.per_unit - sheet->x.low) / (sheet->x.high - sheet->x.low);

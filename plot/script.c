@@ -4,10 +4,10 @@
 #include "plot/sheet.h"
 #include "plot/words.h"
 #include "util/array.h"
-#include "util/format.h"
 
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 
 static const struct look looks[] = {
     [MW_PLOT_PNG] = {"pngcairo", "noenhanced background '#ffffff'", "Sans", "Sans:Bold", 1200, 600,
@@ -29,12 +29,17 @@ const char *mw_plot_terminal(enum mw_plot_format format)
     return looks[format].terminal;
 }
 
+bool mw_plot_has_lanes(const struct mw_plot_canvas *canvas)
+{
+    return !looks[canvas->format].characters;
+}
+
 unsigned mw_plot_columns(const struct mw_plot_canvas *canvas)
 {
     return canvas->width ? canvas->width : looks[canvas->format].width;
 }
 
-static void write_word(struct sheet *sheet, const char *text, const char *tail, size_t columns)
+void mw_sheet_write_word(struct sheet *sheet, const char *text, const char *tail, size_t columns)
 {
     enum mw_words_use use = sheet->look->tooltips ? MW_WORDS_SVG : MW_WORDS_PLAIN;
 
@@ -44,18 +49,11 @@ static void write_word(struct sheet *sheet, const char *text, const char *tail, 
 
 static void write_function_word(struct sheet *sheet, const struct mw_plot_function *function)
 {
-    char calls[MW_FORMAT_SIZE], total[MW_FORMAT_SIZE], tail[3 * MW_FORMAT_SIZE];
-    double ns = function->total_s * 1e9;
-    int length;
+    char tail[FUNCTION_TAIL_SIZE];
+    size_t length = strlen(mw_sheet_function_tail(tail, function));
+    size_t columns = sheet->legend.columns > length + 8 ? sheet->legend.columns - length : 8;
 
-    mw_format_count(calls, (int64_t)function->calls);
-    mw_format_duration(total, ns < 9e18 ? llround(ns) : 0);
-    length = snprintf(tail, sizeof tail, ": %s %s, %s", calls,
-                      function->calls == 1 ? "call" : "calls", total);
-    write_word(sheet, function->name, tail,
-               sheet->legend.columns > (unsigned)length + 8
-                   ? sheet->legend.columns - (unsigned)length
-                   : 8);
+    mw_sheet_write_word(sheet, mw_sheet_short_name(function->name, columns), tail, columns);
 }
 
 static void write_words(struct sheet *sheet)
@@ -65,45 +63,26 @@ static void write_words(struct sheet *sheet)
     char tail[64];
 
     fputs("$words << END\n", sheet->out);
-    write_word(sheet, plot->title, "", letters * 3 / 4);
-    write_word(sheet, plot->subtitle, "", letters - 12);
+    mw_sheet_write_word(sheet, plot->title, "", letters * 3 / 4);
+    mw_sheet_write_word(sheet, plot->subtitle, "", letters - 12);
     snprintf(tail, sizeof tail, " in %s", sheet->y.unit);
-    write_word(sheet, plot->y_label, tail, sheet->height / sheet->look->cell_height * 3 / 2);
+    mw_sheet_write_word(sheet, plot->y_label, tail,
+                        sheet->height / sheet->look->cell_height * 3 / 2);
     snprintf(tail, sizeof tail, "+%zu more", plot->curve_count - sheet->legend.curves);
-    write_word(sheet, "", tail, 1);
+    mw_sheet_write_word(sheet, "", tail, 1);
     snprintf(tail, sizeof tail, "+%zu more functions",
              plot->function_count - sheet->legend.functions);
-    write_word(sheet, "", tail, 1);
+    mw_sheet_write_word(sheet, "", tail, 1);
+    snprintf(tail, sizeof tail, "+%zu more lanes", plot->lanes_left_out);
+    mw_sheet_write_word(sheet, "", tail, 1);
     for (size_t i = 0; i < plot->curve_count; i++)
-        write_word(sheet, plot->curves[i].label, "", sheet->legend.columns);
-    for (size_t i = 0; i < plot->function_count; i++)
+        mw_sheet_write_word(sheet, plot->curves[i].label, "", sheet->legend.columns);
+    for (size_t i = 0; i < coloured_functions(sheet); i++)
         write_function_word(sheet, &plot->functions[i]);
     for (size_t i = 0; i < plot->peak_count; i++)
-        write_word(sheet, plot->peaks[i].label, "", letters / 3);
+        mw_sheet_write_word(sheet, plot->peaks[i].label, "", letters / 3);
+    mw_sheet_write_lane_words(sheet);
     fputs("END\nname(i) = $words[i][2:*]\n", sheet->out);
-}
-
-/* The names of curves and functions once more, in longer form and fit for tooltips. */
-static void write_tips(struct sheet *sheet)
-{
-    const struct mw_plot *plot = sheet->plot;
-    size_t count = plot->curve_count + plot->function_count;
-
-    if (!sheet->look->tooltips)
-        return;
-    fputs("$tips << END\n", sheet->out);
-    for (size_t i = 0; i < count; i++) {
-        const char *name = i < plot->curve_count ? plot->curves[i].label
-                                                 : plot->functions[i - plot->curve_count].name;
-
-        if (mw_words_write(sheet->out, name, "", 120, MW_WORDS_TIP) < 0)
-            sheet->failed = true;
-    }
-    /* The number comes first: a tooltip that began with "image" would load a picture. */
-    fprintf(sheet->out,
-            "END\n"
-            "tip(i, x, y) = sprintf(\"%%.4g %s at %%.4g %s\\n\", y, x) . $tips[i][2:*]\n",
-            sheet->y.name, sheet->x.name);
 }
 
 /* Set-up */
@@ -112,14 +91,15 @@ static void write_tips(struct sheet *sheet)
 static void write_size(const struct sheet *sheet)
 {
     const struct look *look = sheet->look;
+    unsigned height = sheet->height + sheet->lanes_height;
 
     if (look->font)
         fprintf(sheet->out, " font '%s,11'", look->font);
     if (look->per_inch > 0)
         fprintf(sheet->out, " size %.2fin,%.2fin\n", sheet->width / look->per_inch,
-                sheet->height / look->per_inch);
+                height / look->per_inch);
     else
-        fprintf(sheet->out, " size %u,%u\n", sheet->width, sheet->height);
+        fprintf(sheet->out, " size %u,%u\n", sheet->width, height);
 }
 
 /* A window opens on the terminal that -e "window = '...'" names, or the first that there is. */
@@ -182,8 +162,8 @@ static void write_axes(const struct sheet *sheet)
     FILE *out = sheet->out;
     bool characters = sheet->look->characters;
 
-    fprintf(out, "set xrange [%.12g:%.12g]\nset yrange [0:%.12g]\n", sheet->x.low, sheet->x.high,
-            sheet->y.high);
+    fprintf(out, "set xrange [%.12g:%.12g]\nset yrange [%.12g:%.12g]\n", sheet->x.low,
+            sheet->x.high, sheet->floor, sheet->y.high);
     fputs("set xtics nomirror out ", out);
     mw_axis_write_tics(out, &sheet->x);
     fputs("\nset ytics nomirror out ", out);
@@ -194,11 +174,17 @@ static void write_axes(const struct sheet *sheet)
         return;
     }
     fprintf(out,
-            "set ylabel name(%d)\n"
+            "set ylabel name(%d) offset 0, %.1f\n"
             "set border 3 linecolor rgb '#666666' linewidth 1\n"
             "set tics textcolor rgb '#333333'\n"
             "set grid xtics ytics back linetype 1 linecolor rgb '#ececec' linewidth 1\n",
-            WORD_Y_LABEL);
+            WORD_Y_LABEL, sheet->lanes_height / 2.0 / sheet->look->cell_height);
+    mw_sheet_write_lane_axis(sheet);
+}
+
+static bool is_between(double t_s, const struct mw_plot *plot)
+{
+    return t_s >= plot->from_s && t_s <= plot->to_s;
 }
 
 /* The highest point that is shown. */
@@ -213,12 +199,20 @@ static double highest(const struct mw_plot *plot)
         for (size_t i = 0; i < curve->point_count; i++) {
             const struct mw_plot_point *point = &curve->points[i];
 
-            if (point->t_s >= plot->from_s && point->t_s <= plot->to_s && isfinite(point->value))
+            if (is_between(point->t_s, plot) && isfinite(point->value))
                 max = fmax(max, fmax(point->value, isfinite(point->high) ? point->high : 0));
         }
     }
     for (size_t i = 0; i < plot->peak_count; i++)
         max = fmax(max, isfinite(plot->peaks[i].bytes) ? plot->peaks[i].bytes : 0);
+    for (size_t i = 0; i < plot->span_count; i++) {
+        const struct mw_plot_span *span = &plot->spans[i];
+
+        if (is_between(span->from_s, plot) && isfinite(span->from_bytes))
+            max = fmax(max, span->from_bytes);
+        if (is_between(span->to_s, plot) && isfinite(span->to_bytes))
+            max = fmax(max, span->to_bytes);
+    }
     return max;
 }
 
@@ -248,6 +242,7 @@ static struct sheet new_sheet(FILE *out, const struct mw_plot *plot,
     sheet.x = mw_axis_time(plot->from_s, plot->to_s, letters / 12 < 12 ? letters / 12 : 12);
     sheet.y = mw_axis_bytes(highest(plot), look->characters ? 1.15 : 1.1,
                             lines / 3 < 10 ? lines / 3 : 10);
+    mw_sheet_plan_lanes(&sheet, canvas->height);
     return sheet;
 }
 
@@ -257,7 +252,7 @@ static void write_script(struct sheet *sheet, const char *output_path)
     mw_sheet_plan_legend(sheet);
     fputs("# Drawn by memwatch; gnuplot 5.4 or later runs this.\nset encoding utf8\n", sheet->out);
     write_words(sheet);
-    write_tips(sheet);
+    mw_sheet_write_tips(sheet);
     write_terminal(sheet);
     if (output_path)
         fputs("set output $path[1]\n", sheet->out);

@@ -34,6 +34,9 @@ const char *mw_plot_terminal(enum mw_plot_format format);
 /* How many different times are worth a point of their own: the canvas' width in pixels or cells. */
 unsigned mw_plot_columns(const struct mw_plot_canvas *canvas);
 
+/* Whether boxes in lanes are drawn: letters are too coarse for them. */
+bool mw_plot_has_lanes(const struct mw_plot_canvas *canvas);
+
 /*
  * Writes the script to out. A plot without curves says that nothing was recorded. output_path is
  * where gnuplot shall draw (NULL: its standard output; a window has none). Returns 0, -EIO when out

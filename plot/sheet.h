@@ -32,13 +32,23 @@ struct legend {
     bool bands;               /* there are bands, and an entry that says what they are */
 };
 
+/* How a line is drawn. */
+struct stroke {
+    const char *colour; /* NULL: one of the palette */
+    double width;
+    const char *dashes;
+    unsigned letter; /* the gnuplot line type that draws with *, #, $, %, @, & or = (1 to 7) */
+};
+
 /* Everything that the parts of a script need to know. */
 struct sheet {
     FILE *out;
     const struct mw_plot *plot;
     const struct look *look;
-    unsigned width, height;
+    unsigned width, height; /* without the lanes */
     struct mw_axis x, y;
+    unsigned lane_height, lanes_height; /* of one, and of all with the space above them */
+    double floor;                       /* where the lanes end, in units of memory: below 0 */
     struct mw_block block;
     struct legend legend;
     size_t clauses; /* of the plot command, so far */
@@ -52,6 +62,7 @@ enum {
     WORD_Y_LABEL,
     WORD_MORE_CURVES,
     WORD_MORE_FUNCTIONS,
+    WORD_MORE_LANES,
     WORD_CURVES
 };
 
@@ -65,14 +76,35 @@ static inline size_t function_word(const struct sheet *sheet, size_t function)
     return WORD_CURVES + sheet->plot->curve_count + function;
 }
 
+/* The functions that have a colour, brackets and an entry. */
+static inline size_t coloured_functions(const struct sheet *sheet)
+{
+    return sheet->plot->function_count < MW_PLOT_COLOURED_FUNCTIONS ? sheet->plot->function_count
+                                                                    : MW_PLOT_COLOURED_FUNCTIONS;
+}
+
 static inline size_t peak_word(const struct sheet *sheet, size_t peak)
 {
-    return WORD_CURVES + sheet->plot->curve_count + sheet->plot->function_count + peak;
+    return function_word(sheet, coloured_functions(sheet)) + peak;
 }
+
+/* The lanes' labels, and behind them those of the boxes that have one. */
+static inline size_t lane_word(const struct sheet *sheet, size_t lane)
+{
+    return peak_word(sheet, sheet->plot->peak_count) + lane;
+}
+
+/* The functions behind those that have a colour of their own. */
+#define OTHER_FUNCTIONS_COLOUR "#9a9a9a"
 
 /* The entries of what is drawn below the curves. */
 #define GAP_ENTRY "not recorded"
 #define BAND_ENTRY "reached in between"
+
+/* script.c */
+
+/* The next of the words: a text, cut to columns letters, and behind it tail. */
+void mw_sheet_write_word(struct sheet *sheet, const char *text, const char *tail, size_t columns);
 
 /* legend.c */
 
@@ -83,17 +115,69 @@ bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *cu
 void mw_sheet_plan_legend(struct sheet *sheet);
 void mw_sheet_write_key(const struct sheet *sheet);
 
+/* The width of the plot in the unit of the canvas, about: gnuplot alone knows its letters. */
+double mw_sheet_plot_width(const struct sheet *sheet);
+
+/* ": 3 calls, 1.20 s": the end of a function's entry. */
+enum { FUNCTION_TAIL_SIZE = 96 };
+char *mw_sheet_function_tail(char buffer[static FUNCTION_TAIL_SIZE],
+                             const struct mw_plot_function *function);
+
+/* The end of a dotted name that fits, "load" of "package.module.load": it says more than the
+ * beginning. */
+const char *mw_sheet_short_name(const char *name, size_t columns);
+
+/* The letters of an UTF-8 string. */
+size_t mw_sheet_letters_in(const char *text);
+
 /* drawing.c */
 
 /* The data and the plot command. */
 void mw_sheet_write_drawing(struct sheet *sheet);
 /* "plot " or the comma behind the clause before. */
 void mw_sheet_begin_clause(struct sheet *sheet);
+void mw_sheet_write_entry(const struct sheet *sheet, bool shown, size_t word);
+
+/*
+ * Colour and width. With characters the line type chooses what a line is made of: letters, or for
+ * -1 the border's - and |, which read best but need colours to be told apart.
+ */
+void mw_sheet_write_stroke(const struct sheet *sheet, const struct stroke *stroke, size_t place);
+
+/* Functions take the places in the palette behind those of the curves. */
+size_t mw_sheet_function_place(const struct sheet *sheet, size_t function);
+const char *mw_sheet_colour(size_t place);
 
 /* peaks.c */
 
 void mw_sheet_write_peak_labels(const struct sheet *sheet);
 void mw_sheet_write_peak_block(const struct sheet *sheet);
 void mw_sheet_write_peak_clause(struct sheet *sheet);
+
+/* brackets.c */
+
+void mw_sheet_write_bracket_blocks(const struct sheet *sheet);
+void mw_sheet_write_bracket_clauses(struct sheet *sheet);
+
+/* Whether a moment is on the time axis. */
+bool mw_sheet_shows(const struct sheet *sheet, double t_s);
+
+/* tips.c: the tooltips of curves, brackets and boxes */
+
+void mw_sheet_write_tips(struct sheet *sheet);
+void mw_sheet_write_tip_blocks(const struct sheet *sheet);
+void mw_sheet_write_tip_clauses(struct sheet *sheet);
+
+/* lanes.c */
+
+/* Makes room for the lanes below the memory; asked_height is 0 where the picture may grow. */
+void mw_sheet_plan_lanes(struct sheet *sheet, unsigned asked_height);
+void mw_sheet_write_lane_words(struct sheet *sheet);
+void mw_sheet_write_lane_axis(const struct sheet *sheet);
+void mw_sheet_write_lane_blocks(const struct sheet *sheet);
+void mw_sheet_write_lane_clauses(struct sheet *sheet);
+
+/* The middle of a lane, in units of memory. */
+double mw_sheet_lane_middle(const struct sheet *sheet, size_t lane);
 
 #endif

@@ -15,7 +15,8 @@
 enum mw_words_use {
     MW_WORDS_PLAIN, /* shown as it is */
     MW_WORDS_SVG,   /* shown in an SVG file: gnuplot escapes & and < there, and nothing else */
-    MW_WORDS_TIP,   /* in an attribute of an SVG file, in single quotes inside double quotes */
+    MW_WORDS_TIP,   /* a point's label, where gnuplot undoes escapes; in an SVG file's tooltips it
+                     * stands in single quotes inside double quotes */
 };
 
 /*

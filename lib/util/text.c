@@ -150,3 +150,28 @@ char *mw_text_shorten(const char *text, size_t columns)
     }
     return MW_TAKE(line);
 }
+
+static bool begins_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) != 0x80;
+}
+
+char *mw_text_shorten_left(const char *text, size_t columns)
+{
+    mw_auto_free char *line = mw_text_printable(text);
+    size_t characters = 0;
+    char *at = line, *shortened = NULL;
+
+    if (!line)
+        return NULL;
+    for (const char *byte = line; *byte; byte++)
+        characters += begins_character(*byte);
+    if (characters <= columns)
+        return MW_TAKE(line);
+    /* Passes over what is too much, and over one more for the ellipsis. */
+    for (size_t cut = characters - columns + 1; *at; at++) {
+        if (begins_character(*at) && cut-- == 0)
+            break;
+    }
+    return asprintf(&shortened, "%s%s", columns ? "…" : "", at) < 0 ? NULL : shortened;
+}

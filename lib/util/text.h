@@ -32,4 +32,7 @@ char *mw_text_command(const char *const *arguments, size_t count);
  */
 char *mw_text_shorten(const char *text, size_t columns);
 
+/* The same with the beginning cut off, and "…" in front: the end of a qualified name says most. */
+char *mw_text_shorten_left(const char *text, size_t columns);
+
 #endif

@@ -349,12 +349,12 @@ def execute(path, *statements):
 
 def make_recording(path, samples, *, command=("program",), name="program", note=None,
                    duration_us=None, started_ns=1_700_000_000_000_000_000, outcome="exited",
-                   gap=None):
+                   gap=None, schema=SCHEMA):
     """Writes a memwatch file with one process whose samples are (microseconds, KiB)."""
     peak_us, peak_kib = max(samples, key=lambda sample: sample[1])
     duration_us = duration_us or samples[-1][0] + 10_000
     database = sqlite3.connect(path)
-    database.executescript(SCHEMA.read_text())
+    database.executescript(schema.read_text())
     database.execute(
         "INSERT INTO run (id, version, started_ns, duration_us, interval_us, children, cwd, note,"
         " outcome, exit_status, ticks_due, ticks_taken, scheduling, tracking, peak_kib,"

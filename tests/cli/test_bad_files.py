@@ -9,7 +9,8 @@ import pytest
 from conftest import (MEMWATCH, assert_one_line, execute, make_recording, program, python, query,
                       reachable_by_all, wait_for_samples)
 
-READERS = [["show"], ["show", "--json"], ["peak"], ["plot", "--script"], ["plot", "-o", "a.txt"]]
+READERS = [["show"], ["show", "--json"], ["peak"], ["functions", "--json"], ["plot", "--script"],
+           ["plot", "-o", "a.txt"]]
 
 
 def assert_refused(folder, name):

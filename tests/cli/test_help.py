@@ -10,10 +10,11 @@ OPTIONS = {
     "run": ["--interval", "--output", "--children", "--duration", "--note", "--no-arguments",
             "--quiet", "--module", "--python"],
     "plot": ["--output", "--window", "--title", "--metric", "--total", "--processes", "--slope",
-             "--script"],
+             "--no-functions", "--flame", "--script"],
     "list": ["--json"],
     "show": ["--json"],
-    "peak": ["--json"],
+    "peak": ["--func", "--json"],
+    "functions": ["--sort", "--json"],
     "rm": ["--dry-run"],
     "clean": ["--dry-run"],
     "doctor": ["--json"],
@@ -63,7 +64,7 @@ def test_version(folder):
 
 
 @pytest.mark.parametrize("typed, meant", [("rnu", "run"), ("plt", "plot"), ("lst", "list"),
-                                          ("shwo", "show"), ("peek", "peak"), ("claen", "clean"), ("docter", "doctor")])
+                                          ("shwo", "show"), ("peek", "peak"), ("claen", "clean"), ("function", "functions"), ("docter", "doctor")])
 def test_unknown_command_suggests_the_nearest(folder, typed, meant):
     result = folder.call(typed)
     assert result.returncode == 2
@@ -90,7 +91,7 @@ def test_unknown_option_and_missing_argument_are_told(folder, command):
 
 
 @pytest.mark.parametrize("words", [["run", "-i"], ["run", "--note"], ["plot", "-o"], ["plot", "-w"],
-                                   ["plot", "--metric"]])
+                                   ["plot", "--metric"], ["peak", "--func"], ["functions", "--sort"]])
 def test_argument_that_is_missing_is_told_with_its_option(folder, words):
     result = folder.call(*words)
     assert result.returncode in (125, 2)

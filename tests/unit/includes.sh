@@ -17,7 +17,7 @@ violations=$(
             grep -vE "include[[:space:]]*\"($allowed)" || :
     }
     may lib/util util/
-    may lib/capture capture/ util/
+    may lib/capture capture/ util/ 'memwatch\.h"'
     may lib/store store/ util/ 'schema\.sql\.h"'
     may lib/analysis analysis/ util/
     may lib/record record/ capture/ store/ util/

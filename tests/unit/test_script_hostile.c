@@ -28,6 +28,7 @@ static const char *const hostile[] = {
     "# PWN",
     "$words PWN @words @GPVAL_TERM {/:Bold PWN}^2_3 &{PWN} ~a{.8-}",
     "PWN %s %d %n %% \\042 \\140 \\n",
+    "\\033PWN\\007\\",
     "</text><script>PWN=1</script>",
     "PWN ]]> <![CDATA[ & &lt; &#60; \"' onload='PWN'",
     "');PWN();//",
@@ -47,6 +48,8 @@ struct hostile_picture {
     struct mw_plot_peak peak;
     struct mw_plot_function function;
     struct mw_plot_span span;
+    struct mw_plot_lane lane;
+    struct mw_plot_box boxes[3];
 };
 
 static void make_hostile(struct hostile_picture *picture, const char *text)
@@ -54,7 +57,11 @@ static void make_hostile(struct hostile_picture *picture, const char *text)
     picture->curve = (struct mw_plot_curve){text, MW_CURVE_PROCESS, hostile_points, 2};
     picture->peak = (struct mw_plot_peak){1, MIB, text};
     picture->function = (struct mw_plot_function){text, 1, 1};
-    picture->span = (struct mw_plot_span){0, 1, 2, MIB, MIB, 0};
+    picture->span = (struct mw_plot_span){0, 1, 2, MIB, MIB, 0, {1, 1, MIB, MIB}};
+    picture->lane = (struct mw_plot_lane){text};
+    picture->boxes[0] = (struct mw_plot_box){0, 0, 0, 2, {1, 2, -MIB, NAN}};
+    picture->boxes[1] = (struct mw_plot_box){0, 0, 2, 3, {50, 1, NAN, MIB}};
+    picture->boxes[2] = (struct mw_plot_box){0, MW_PLOT_SEVERAL, 3, 4, {50, 1, NAN, NAN}};
     picture->plot = (struct mw_plot){
         .title = text,
         .subtitle = text,
@@ -68,6 +75,10 @@ static void make_hostile(struct hostile_picture *picture, const char *text)
         .function_count = 1,
         .spans = &picture->span,
         .span_count = 1,
+        .lanes = &picture->lane,
+        .lane_count = 1,
+        .boxes = picture->boxes,
+        .box_count = MW_COUNT(picture->boxes),
     };
 }
 
@@ -190,7 +201,9 @@ static void test_svg_shows_strings_and_holds_nothing_else_of_them(void **state)
         script = picture_script(&picture.plot, &svg);
         drawing = draw(script);
         check_svg(drawing);
-        assert_true(picture_count(drawing, "showHypertext(evt,'") >= 4);
+        assert_true(picture_count(drawing, "showHypertext(evt,'") >= 7);
+        for (const char *at = drawing; *at; at++)
+            assert_true((unsigned char)*at >= ' ' || strchr("\t\n\r", *at));
         /* A tooltip that began with "image" would load it. */
         assert_null(strstr(drawing, "(evt,'image"));
     }

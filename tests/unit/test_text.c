@@ -155,6 +155,34 @@ static void test_a_long_text_is_cut_at_whole_characters(void **state)
     }
 }
 
+static void test_a_long_text_may_lose_its_beginning(void **state)
+{
+    static const struct {
+        const char *in;
+        size_t columns;
+        const char *out;
+    } cases[] = {
+        {"abcdef", 6, "abcdef"},
+        {"abcdef", 5, "…cdef"},
+        {"äöüß", 3, "…üß"},
+        {"äöü", 3, "äöü"},
+        {"abc", 1, "…"},
+        {"abc", 0, ""},
+        {"", 5, ""},
+        {"\n\n\n", 2, "…" BAD},
+        {"", 0, ""},
+        {"😀😀😀", 2, "…😀"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MW_COUNT(cases); i++) {
+        char *out = mw_text_shorten_left(cases[i].in, cases[i].columns);
+
+        assert_string_equal(out, cases[i].out);
+        free(out);
+    }
+}
+
 static void test_nothing_is_left_of_a_text_that_has_no_columns(void **state)
 {
     char *out = mw_text_shorten("abc", 0);
@@ -173,6 +201,7 @@ int main(void)
         UNIT_TEST(test_cleaning_twice_changes_nothing),
         UNIT_TEST(test_a_command_is_quoted_as_a_shell_would_take_it),
         UNIT_TEST(test_a_long_text_is_cut_at_whole_characters),
+        UNIT_TEST(test_a_long_text_may_lose_its_beginning),
         UNIT_TEST(test_nothing_is_left_of_a_text_that_has_no_columns),
     };
 

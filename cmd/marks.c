@@ -1,0 +1,146 @@
+#include "cmd/marks.h"
+
+#include "util/array.h"
+#include "util/cleanup.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* A mark, and the highest sample of its time. */
+struct window {
+    int64_t from_us, to_us;
+    int64_t bytes, seen_bytes;
+};
+
+/* The marks of a process on their way into the columns. */
+struct marks {
+    const struct marks_request *request;
+    double *column_highs;
+    struct mw_peak *highest;
+    struct window *windows; /* in the order of time */
+    size_t count, room;
+    int64_t window_us;  /* where the last window ended */
+    int64_t last_bytes; /* of the last mark; -1: there was none */
+    size_t next;        /* the first window that samples have not passed yet */
+    int64_t held_bytes; /* of the last sample */
+};
+
+/* A mark says what was reached in the time since the one before. */
+static int add_mark(void *context, const struct mw_sample *sample)
+{
+    struct marks *marks = context;
+    const struct marks_request *request = marks->request;
+    struct window window = {
+        .from_us = marks->window_us,
+        .to_us = sample->t_us,
+        .bytes = sample->bytes - request->recording->run->peak_bound_bytes,
+        .seen_bytes = -1,
+    };
+
+    marks->window_us = sample->t_us;
+    marks->last_bytes = sample->bytes;
+    if (window.to_us <= request->from_us || window.from_us >= request->to_us)
+        return 0;
+    if (!mw_array_reserve(&marks->windows, marks->count, &marks->room, sizeof *marks->windows))
+        return -ENOMEM;
+    marks->windows[marks->count++] = window;
+    return sample->t_us >= request->to_us;
+}
+
+static void see(struct window *window, int64_t bytes)
+{
+    if (bytes > window->seen_bytes)
+        window->seen_bytes = bytes;
+}
+
+/* A sample holds until the next: it counts in every window of that time. */
+static int add_sample(void *context, const struct mw_sample *sample)
+{
+    struct marks *marks = context;
+
+    for (; marks->next < marks->count; marks->next++) {
+        struct window *window = &marks->windows[marks->next];
+
+        if (sample->t_us > window->from_us)
+            see(window, marks->held_bytes);
+        if (sample->t_us <= window->to_us) {
+            if (sample->t_us >= window->from_us)
+                see(window, sample->bytes);
+            break;
+        }
+    }
+    marks->held_bytes = sample->bytes;
+    return marks->next == marks->count;
+}
+
+/* A mark that is not above the samples says no more than they do. */
+static void raise_columns(struct marks *marks)
+{
+    const struct mw_envelope *envelope = marks->request->envelope;
+
+    for (size_t i = 0; i < marks->count; i++) {
+        const struct window *window = &marks->windows[i];
+
+        if (window->bytes <= window->seen_bytes)
+            continue;
+        for (size_t column = mw_envelope_column(envelope, window->from_us);
+             column <= mw_envelope_column(envelope, window->to_us); column++)
+            marks->column_highs[column] = fmax(marks->column_highs[column], (double)window->bytes);
+        if (window->bytes > marks->highest->bytes)
+            *marks->highest = (struct mw_peak){
+                .bytes = window->bytes, .from_us = window->from_us, .to_us = window->to_us};
+    }
+}
+
+/* 0, also where there was more behind the window; or a negative errno. */
+static int read_process(struct marks *marks, const struct mw_process *process,
+                        struct mw_error *error)
+{
+    const struct recording *recording = marks->request->recording;
+    int64_t run = recording->run->id, from_us = marks->request->from_us;
+    int code;
+
+    marks->count = marks->next = 0;
+    marks->window_us = process->start_us;
+    marks->last_bytes = marks->held_bytes = -1;
+    code = mw_reader_samples(recording->reader, run, process->id, MW_METRIC_PEAK, from_us,
+                             INT64_MAX, add_mark, marks, error);
+    /* Of a process that is still being recorded, all windows since the last row had the same mark.
+     */
+    if (code == 0 && marks->last_bytes >= 0 && process->end_us < 0)
+        code = add_mark(marks, &(struct mw_sample){recording->run->duration_us, marks->last_bytes});
+    if (code >= 0 && marks->count > 0)
+        code = mw_reader_samples(recording->reader, run, process->id, MW_METRIC_RSS, from_us,
+                                 marks->request->to_us, add_sample, marks, error);
+    if (code < 0)
+        return code;
+    for (; marks->next < marks->count; marks->next++)
+        see(&marks->windows[marks->next], marks->held_bytes);
+    raise_columns(marks);
+    return 0;
+}
+
+int marks_read(const struct marks_request *request, double **ret_highs, struct mw_peak *ret_highest,
+               struct mw_error *error)
+{
+    int64_t process = request->process;
+    size_t count = 0;
+    mw_auto_free const struct mw_process **order = processes_by_peak(request->recording, &count);
+    struct marks marks = {.request = request,
+                          .highest = ret_highest,
+                          .column_highs = calloc(request->columns, sizeof *marks.column_highs)};
+    int code = 0;
+
+    *ret_highs = marks.column_highs;
+    if (!marks.column_highs || !order)
+        return mw_error_errno(error, ENOMEM, "cannot draw");
+    for (size_t i = 0; i < request->columns; i++)
+        marks.column_highs[i] = -INFINITY;
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        if (order[i]->id == process || (process == MW_PROCESS_TREE && i < MOST_PROCESSES))
+            code = read_process(&marks, order[i], error);
+    }
+    free(marks.windows);
+    return code == -ENOMEM ? mw_error_errno(error, ENOMEM, "cannot draw") : code;
+}

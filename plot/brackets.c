@@ -1,0 +1,133 @@
+#include "plot/sheet.h"
+
+#include <math.h>
+
+bool mw_sheet_shows(const struct sheet *sheet, double t_s)
+{
+    return t_s >= sheet->plot->from_s && t_s <= sheet->plot->to_s;
+}
+
+/* Draws one bracket as a line with two feet, which point to the right at an entry, to the left at
+ * an exit. */
+static void write_bracket(const struct sheet *sheet, double t_s, double bytes, double foot_s,
+                          double size)
+{
+    double half = size * sheet->y.high * sheet->y.per_unit;
+    double bottom = fmax(bytes - half, 0);
+
+    if (!mw_sheet_shows(sheet, t_s))
+        return;
+    mw_block_row(&sheet->block, t_s + foot_s, bytes + half);
+    mw_block_row(&sheet->block, t_s, bytes + half);
+    mw_block_row(&sheet->block, t_s, bytes);
+    mw_block_row(&sheet->block, t_s, bottom);
+    mw_block_row(&sheet->block, t_s + foot_s, bottom);
+    mw_block_break(&sheet->block);
+}
+
+/* The feet of a short call do not cross: it becomes a narrow box, and at last an upright I. */
+static double foot_of(const struct sheet *sheet, const struct mw_plot_span *span)
+{
+    double width = sheet->plot->to_s - sheet->plot->from_s;
+    double length = isfinite(span->to_s) ? span->to_s - span->from_s : width;
+
+    return fmin(0.006 * width, fmax(length / 2, 0.002 * width));
+}
+
+static unsigned deepest(const struct mw_plot *plot)
+{
+    unsigned depth = 0;
+
+    for (size_t i = 0; i < plot->span_count; i++)
+        depth = plot->spans[i].depth > depth ? plot->spans[i].depth : depth;
+    return depth < 3 ? depth : 3;
+}
+
+static void write_function_block(const struct sheet *sheet, size_t function)
+{
+    const struct mw_plot *plot = sheet->plot;
+    unsigned depth = deepest(plot);
+
+    mw_block_begin(&sheet->block, "function", function + 1);
+    for (size_t i = 0; i < plot->span_count; i++) {
+        const struct mw_plot_span *span = &plot->spans[i];
+        /* Outer calls have the larger brackets, so that two at one moment can be told apart. */
+        double size = 0.024 + 0.008 * (span->depth < depth ? depth - span->depth : 0);
+        double foot_s = foot_of(sheet, span);
+
+        if (span->function != function)
+            continue;
+        write_bracket(sheet, span->from_s, span->from_bytes, foot_s, size);
+        if (isfinite(span->to_s))
+            write_bracket(sheet, span->to_s, span->to_bytes, -foot_s, size);
+    }
+    mw_block_end(&sheet->block);
+}
+
+void mw_sheet_write_bracket_blocks(const struct sheet *sheet)
+{
+    for (size_t i = 0; i < coloured_functions(sheet); i++)
+        write_function_block(sheet, i);
+}
+
+static bool has_brackets(const struct sheet *sheet, size_t function)
+{
+    for (size_t i = 0; i < sheet->plot->span_count; i++) {
+        const struct mw_plot_span *span = &sheet->plot->spans[i];
+
+        if (span->function == function &&
+            (mw_sheet_shows(sheet, span->from_s) || mw_sheet_shows(sheet, span->to_s)))
+            return true;
+    }
+    return false;
+}
+
+static void write_more_entry(struct sheet *sheet, const char *line, int word)
+{
+    mw_sheet_begin_clause(sheet);
+    fprintf(sheet->out, "keyentry with lines linetype %s title name(%d)", line, word);
+}
+
+/* Functions without a colour are boxes in grey, or not drawn at all. */
+static bool has_grey_boxes(const struct sheet *sheet)
+{
+    for (size_t i = 0; i < sheet->plot->box_count && sheet->lanes_height > 0; i++) {
+        size_t function = sheet->plot->boxes[i].function;
+
+        if (function >= coloured_functions(sheet) && function < sheet->plot->function_count)
+            return true;
+    }
+    return false;
+}
+
+static void write_more_entries(struct sheet *sheet)
+{
+    if (sheet->legend.functions < sheet->plot->function_count)
+        write_more_entry(sheet,
+                         has_grey_boxes(sheet) ? "1 linecolor rgb '" OTHER_FUNCTIONS_COLOUR
+                                                 "' linewidth 2"
+                                               : "nodraw",
+                         WORD_MORE_FUNCTIONS);
+    if (sheet->lanes_height > 0 && sheet->plot->lanes_left_out > 0)
+        write_more_entry(sheet, "nodraw", WORD_MORE_LANES);
+}
+
+void mw_sheet_write_bracket_clauses(struct sheet *sheet)
+{
+    static const struct stroke bracket = {.width = 2, .dashes = "", .letter = 2};
+
+    for (size_t i = 0; i < coloured_functions(sheet); i++) {
+        /* Letters are few: a function that is not named would look like one that is. */
+        if (sheet->look->characters && i >= sheet->legend.functions)
+            continue;
+        mw_sheet_begin_clause(sheet);
+        /* gnuplot has no entry for a block without rows. */
+        if (has_brackets(sheet, i))
+            fprintf(sheet->out, "$function%zu using 1:2 with lines", i + 1);
+        else
+            fputs("keyentry with lines", sheet->out);
+        mw_sheet_write_stroke(sheet, &bracket, mw_sheet_function_place(sheet, i));
+        mw_sheet_write_entry(sheet, i < sheet->legend.functions, function_word(sheet, i));
+    }
+    write_more_entries(sheet);
+}
