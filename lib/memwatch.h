@@ -41,6 +41,7 @@
     "memwatch.h needs _GNU_SOURCE: define it before the first #include, or compile with -std=gnu11"
 #endif
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -62,7 +63,7 @@ extern "C" {
 
 /* --- the channel ------------------------------------------------------------------------------
  *
- * A file in shared memory that the recorder has made, and that the variable MEMWATCH_MARKS names:
+ * A file in memory that the recorder has made, and that the variable MEMWATCH_MARKS names:
  * a head, a table of names, and a ring for each thread that marks. Whoever has a ring is the only
  * one to write into it, and the recorder the only one to read: no locks. A mark counts from the
  * moment in which the ring's head moves over it, so one that was being written when its process was
@@ -94,7 +95,7 @@ struct memwatch_mark_ {
     uint32_t track; /* 0: of its thread; else a task or generator of the process */
     uint32_t resident_kib;
     uint32_t window_kib; /* high-water mark since the last reset */
-    uint32_t unused;
+    uint32_t blind_us;   /* between reading and resetting it, in which nothing is seen */
 };
 
 /* Who has a ring, and how far it is filled. Head and tail have cache lines of their own. */
@@ -146,7 +147,6 @@ struct memwatch_site_ {
 struct memwatch_state_ {
     int status; /* 0: not known yet, 1: there is a channel, -1: there is none */
     struct memwatch_channel_ *channel;
-    int channel_fd;
     int statm_fd, clear_fd;
     struct stat statm_file, clear_file; /* to tell that a descriptor is still ours */
     uint64_t floor_kib;                 /* ru_maxrss that stays from an earlier program */
@@ -155,9 +155,9 @@ struct memwatch_state_ {
 };
 
 /* One for the whole program, in however many files the header is included. */
-__attribute__((weak)) struct memwatch_state_ memwatch_state_;
-__attribute__((weak)) pthread_once_t memwatch_once_ = PTHREAD_ONCE_INIT;
-__attribute__((weak)) __thread struct memwatch_lane_ *memwatch_lane_;
+__attribute__((weak, visibility("default"))) struct memwatch_state_ memwatch_state_;
+__attribute__((weak, visibility("default"))) pthread_once_t memwatch_once_ = PTHREAD_ONCE_INIT;
+__attribute__((weak, visibility("default"))) __thread struct memwatch_lane_ *memwatch_lane_;
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
@@ -219,6 +219,7 @@ static inline void memwatch_after_fork_(void)
     memwatch_lane_ = NULL;
     if (state->status <= 0)
         return;
+    pthread_setspecific(state->key, NULL);
     if (memwatch_is_ours_(state->statm_fd, &state->statm_file))
         close(state->statm_fd);
     if (memwatch_is_ours_(state->clear_fd, &state->clear_file))
@@ -228,20 +229,22 @@ static inline void memwatch_after_fork_(void)
 
 static inline void memwatch_leave_(void *lane)
 {
+    memwatch_lane_ = NULL;
     __atomic_store_n(&((struct memwatch_lane_ *)lane)->leaving, 1, __ATOMIC_RELEASE);
 }
 
 static inline int memwatch_map_(struct memwatch_state_ *state, const char *path)
 {
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat file;
-    void *pages;
+    void *pages = MAP_FAILED;
 
-    state->channel_fd = memwatch_open_(path, O_RDWR, &file);
-    if (state->channel_fd < 0 || file.st_uid != geteuid() ||
-        (uint64_t)file.st_size < sizeof(struct memwatch_channel_))
-        return -1;
-    pages = mmap(NULL, sizeof(struct memwatch_channel_), PROT_READ | PROT_WRITE, MAP_SHARED,
-                 state->channel_fd, 0);
+    if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
+        (uint64_t)file.st_size >= sizeof(struct memwatch_channel_))
+        pages =
+            mmap(NULL, sizeof(struct memwatch_channel_), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
     if (pages == MAP_FAILED)
         return -1;
     state->channel = (struct memwatch_channel_ *)pages;
@@ -251,21 +254,35 @@ static inline int memwatch_map_(struct memwatch_state_ *state, const char *path)
                : -1;
 }
 
+/* The destructor of the key must stay where it is, also when the library that has it is unloaded.
+ */
+static inline void memwatch_stay_loaded_(void)
+{
+    Dl_info library;
+
+    if (dladdr((void *)(uintptr_t)memwatch_leave_, &library) && library.dli_fname)
+        dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 static inline void memwatch_start_(void)
 {
     struct memwatch_state_ *state = &memwatch_state_;
-    const char *path = getenv("MEMWATCH_MARKS");
-    int saved_errno = errno, status = -1;
+    const char *path = secure_getenv("MEMWATCH_MARKS");
+    int saved_errno = errno, status = -1, cancel_state;
 
-    state->statm_fd = state->clear_fd = state->channel_fd = -1;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+
+    state->statm_fd = state->clear_fd = -1;
     state->page_kib = (uint32_t)(sysconf(_SC_PAGESIZE) / 1024);
     if (path && *path && memwatch_map_(state, path) == 0 &&
         pthread_key_create(&state->key, memwatch_leave_) == 0 &&
         pthread_atfork(NULL, NULL, memwatch_after_fork_) == 0) {
+        memwatch_stay_loaded_();
         memwatch_open_self_(state);
         status = 1;
     }
     __atomic_store_n(&state->status, status, __ATOMIC_RELEASE);
+    pthread_setcancelstate(cancel_state, NULL);
     errno = saved_errno;
 }
 
@@ -275,31 +292,62 @@ static inline struct memwatch_mark_ *memwatch_slots_(struct memwatch_channel_ *c
     return channel->slots[lane - channel->lanes];
 }
 
-/* Asks for the memory of a ring, so that a full /dev/shm is an error and kills nobody. */
+/* Asks for the memory of a ring, so that a lack of it is an error here and kills nobody later. */
 static inline int memwatch_reserve_(struct memwatch_state_ *state,
                                     const struct memwatch_lane_ *lane)
 {
-    const char *slots = (const char *)memwatch_slots_(state->channel, lane);
-    off_t offset = (off_t)(slots - (const char *)state->channel);
+    enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, of Linux 5.14 */
+    uintptr_t page = (uintptr_t)state->page_kib * 1024;
+    uintptr_t from = (uintptr_t)memwatch_slots_(state->channel, lane);
+    uintptr_t to = from + sizeof state->channel->slots[0];
     int code;
 
+    from &= ~(page - 1);
     do {
-        code = fallocate(state->channel_fd, 0, offset, sizeof state->channel->slots[0]);
+        code = madvise((void *)from, to - from, POPULATE_WRITE);
     } while (code < 0 && errno == EINTR);
     return code;
+}
+
+/* Process and thread as /proc calls them, which is as the recorder does, also in a container. */
+static inline uint64_t memwatch_who_am_i_(void)
+{
+    char link[64];
+    ssize_t length = readlink("/proc/thread-self", link, sizeof link - 1);
+    char *rest;
+    uint64_t pid, tid;
+
+    if (length <= 0)
+        return (uint64_t)getpid() << 32 | (uint64_t)(uint32_t)syscall(SYS_gettid);
+    link[length] = '\0';
+    pid = strtoul(link, &rest, 10);
+    rest = strrchr(rest, '/');
+    tid = rest ? strtoul(rest + 1, NULL, 10) : pid;
+    return pid << 32 | tid;
+}
+
+/* Takes a ring: a free one, or the one that this thread had before it executed this program. */
+static inline int memwatch_take_lane_(struct memwatch_lane_ *lane, uint64_t me)
+{
+    uint64_t owner = __atomic_load_n(&lane->owner, __ATOMIC_ACQUIRE);
+
+    if (owner == me) {
+        __atomic_store_n(&lane->leaving, 0, __ATOMIC_RELEASE);
+        return 1;
+    }
+    return owner == 0 && __atomic_compare_exchange_n(&lane->owner, &owner, me, 0, __ATOMIC_ACQ_REL,
+                                                     __ATOMIC_RELAXED);
 }
 
 /* Takes a free ring for this thread; NULL when there is none. */
 static inline struct memwatch_lane_ *memwatch_claim_(struct memwatch_state_ *state)
 {
-    uint64_t me = (uint64_t)getpid() << 32 | (uint64_t)(uint32_t)syscall(SYS_gettid);
+    uint64_t me = memwatch_who_am_i_();
 
     for (uint32_t i = 0; i < MEMWATCH_LANES_; i++) {
         struct memwatch_lane_ *lane = &state->channel->lanes[i];
-        uint64_t nobody = 0;
 
-        if (!__atomic_compare_exchange_n(&lane->owner, &nobody, me, 0, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_RELAXED))
+        if (!memwatch_take_lane_(lane, me))
             continue;
         if (memwatch_reserve_(state, lane) < 0 || pthread_setspecific(state->key, lane) != 0) {
             __atomic_store_n(&lane->owner, 0, __ATOMIC_RELEASE);
@@ -401,7 +449,8 @@ static inline uint32_t memwatch_resident_kib_(struct memwatch_state_ *state)
     text[length] = '\0';
     strtoul(text, &rest, 10);
     pages = strtoul(rest, &rest, 10);
-    return *rest == ' ' ? (uint32_t)(pages * state->page_kib) : MEMWATCH_UNREAD_;
+    /* Of a process whose first thread has ended it says 0. */
+    return *rest == ' ' && pages > 0 ? (uint32_t)(pages * state->page_kib) : MEMWATCH_UNREAD_;
 }
 
 /* VmHWM, for those of whom ru_maxrss tells less. */
@@ -422,18 +471,24 @@ static inline uint32_t memwatch_high_water_kib_(void)
 
 static inline void memwatch_read_memory_(struct memwatch_state_ *state, struct memwatch_mark_ *mark)
 {
-    uint64_t max_kib;
+    uint64_t max_kib, read_ns, blind_us;
 
     mark->resident_kib = memwatch_resident_kib_(state);
     if (!state->channel->resets || mark->resident_kib == MEMWATCH_UNREAD_ ||
         !memwatch_is_ours_(state->clear_fd, &state->clear_file))
         return;
+    read_ns = memwatch_now_ns_();
     max_kib = memwatch_max_rss_kib_();
     mark->window_kib = max_kib > state->floor_kib ? (uint32_t)max_kib : memwatch_high_water_kib_();
     /* Where the process has as much as its mark, that is the mark of the time to come as well. */
-    if (mark->window_kib != MEMWATCH_UNREAD_ && mark->window_kib > mark->resident_kib &&
-        write(state->clear_fd, "5", 1) != 1)
+    if (mark->window_kib == MEMWATCH_UNREAD_ || mark->window_kib <= mark->resident_kib)
+        return;
+    if (write(state->clear_fd, "5", 1) != 1) {
         mark->window_kib = MEMWATCH_UNREAD_;
+        return;
+    }
+    blind_us = (memwatch_now_ns_() - read_ns) / 1000 + 1;
+    mark->blind_us = blind_us > UINT32_MAX ? UINT32_MAX : (uint32_t)blind_us;
 }
 
 /* --- marking ---------------------------------------------------------------------------------- */
@@ -490,12 +545,13 @@ static inline void memwatch_mark_now_(struct memwatch_site_ *site, enum memwatch
 {
     struct memwatch_state_ *state = &memwatch_state_;
     struct memwatch_mark_ mark = {0, 0, 0, track, MEMWATCH_UNREAD_, MEMWATCH_UNREAD_, 0};
-    int saved_errno = errno;
+    int saved_errno = errno, cancel_state;
 
     if (__atomic_load_n(&state->channel->closed, __ATOMIC_RELAXED)) {
         __atomic_store_n(&state->status, -1, __ATOMIC_RELEASE);
         return;
     }
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     mark.kind = (uint32_t)kind;
     mark.name = __atomic_load_n(&site->place, __ATOMIC_RELAXED);
     if (mark.name == 0) {
@@ -512,6 +568,7 @@ static inline void memwatch_mark_now_(struct memwatch_site_ *site, enum memwatch
     if (kind == MEMWATCH_KIND_ENTER_)
         mark.t_ns = memwatch_now_ns_();
     memwatch_push_(state, &mark);
+    pthread_setcancelstate(cancel_state, NULL);
     errno = saved_errno;
 }
 

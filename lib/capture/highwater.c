@@ -43,7 +43,6 @@ static int take(int status_fd, int clear_fd, struct mw_high_water_reading *ret_r
     char text[MW_PROCFS_STATUS_SIZE];
     struct mw_high_water_reading reading = {.read_ns = mw_now_ns()};
     ssize_t length = pread(status_fd, text, sizeof text, 0);
-    int64_t read_ns = mw_now_ns();
     uint64_t now_kib, threads;
     int code;
 
@@ -56,7 +55,7 @@ static int take(int status_fd, int clear_fd, struct mw_high_water_reading *ret_r
     if (now_kib < reading.kib) {
         if (pwrite(clear_fd, "5", 1, 0) < 0)
             return -errno;
-        reading.blind_ns = mw_now_ns() - read_ns;
+        reading.blind_ns = mw_now_ns() - reading.read_ns;
         reading.unseen_kib = unseen_kib(reading.blind_ns, threads);
     }
     *ret_reading = reading;

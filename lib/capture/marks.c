@@ -1,17 +1,17 @@
 #include "capture/marks.h"
 
+#include "capture/clock.h"
+#include "capture/procfs.h"
 #include "memwatch.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 
-#include <dirent.h>
 #include <stdio.h>
-#include <sys/file.h>
 
+/* So much may come and go in a time in which nobody sees: see highwater.h. */
+enum { UNSEEN_KIB_PER_US = 32 };
 /* Names in the text begin at multiples of it. */
 enum { TEXT_ALIGNMENT = 8 };
-/* The beginning of the names of the files. */
-#define PREFIX "memwatch-marks-"
 
 struct mw_marks {
     struct memwatch_channel_ *channel;
@@ -21,82 +21,24 @@ struct mw_marks {
     size_t mark_count;
     struct mw_mark_site *sites[MEMWATCH_TEXT_ / TEXT_ALIGNMENT]; /* by their place in the text */
     struct mw_mark_site nameless;
-    uint64_t invalid; /* marks that made no sense, or of rings that were overwritten */
+    uint64_t text_read; /* bytes of names */
+    int64_t now_ns;     /* of the present taking */
+    int64_t checked_ns; /* when it was last looked who has ended */
+    uint64_t invalid;   /* marks that made no sense, or of rings that were overwritten */
 };
 
 /* --- the file --------------------------------------------------------------------------------- */
 
-/* Removes what recorders left that were killed: whoever is at work has its file locked. */
-static void remove_left_over(const char *folder)
+/* A file without a name whose size nobody can change: 0 or a negative errno. */
+static int make_file(struct mw_marks *marks)
 {
-    DIR *entries = opendir(folder);
-    const struct dirent *entry;
-
-    while (entries && (entry = readdir(entries))) {
-        mw_auto_fd int fd = -1;
-        struct stat file;
-
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
-            continue;
-        fd = openat(dirfd(entries), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
-            flock(fd, LOCK_EX | LOCK_NB) == 0)
-            unlinkat(dirfd(entries), entry->d_name, 0);
-    }
-    if (entries)
-        closedir(entries);
-}
-
-/* Makes the file in a folder; 0 or a negative errno. */
-static int make_file(struct mw_marks *marks, const char *folder)
-{
-    int code;
-
-    if (asprintf(&marks->path, "%s/" PREFIX "XXXXXX", folder) < 0) {
-        marks->path = NULL;
-        return -ENOMEM;
-    }
-    marks->fd = mkostemp(marks->path, O_CLOEXEC);
-    if (marks->fd < 0) {
-        code = -errno;
-        free(marks->path);
-        marks->path = NULL;
-        return code;
-    }
-    /* What every process writes to is there from the start; rings are made by those who use them.
-     */
-    if (flock(marks->fd, LOCK_EX | LOCK_NB) < 0 ||
-        ftruncate(marks->fd, sizeof(struct memwatch_channel_)) < 0 ||
-        fallocate(marks->fd, 0, 0, offsetof(struct memwatch_channel_, lanes)) < 0)
-        return -errno;
+    marks->fd = memfd_create("memwatch-marks", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (marks->fd < 0 || ftruncate(marks->fd, sizeof(struct memwatch_channel_)) < 0 ||
+        fchmod(marks->fd, 0600) < 0 ||
+        fcntl(marks->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ||
+        asprintf(&marks->path, "/proc/%d/fd/%d", (int)getpid(), marks->fd) < 0)
+        return errno ? -errno : -ENOMEM;
     return 0;
-}
-
-static void forget_file(struct mw_marks *marks)
-{
-    if (marks->path)
-        unlink(marks->path);
-    free(marks->path);
-    if (marks->fd >= 0)
-        close(marks->fd);
-    marks->path = NULL;
-    marks->fd = -1;
-}
-
-static int find_place(struct mw_marks *marks)
-{
-    const char *folders[] = {"/dev/shm", getenv("XDG_RUNTIME_DIR")};
-    int code = -ENOENT;
-
-    for (size_t i = 0; i < MW_COUNT(folders); i++) {
-        if (!folders[i] || *folders[i] != '/')
-            continue;
-        remove_left_over(folders[i]);
-        if ((code = make_file(marks, folders[i])) == 0)
-            return 0;
-        forget_file(marks);
-    }
-    return code;
 }
 
 static int map_file(struct mw_marks *marks, bool resets)
@@ -126,7 +68,7 @@ int mw_marks_open(struct mw_marks **ret_marks, bool resets, struct mw_error *err
     marks->fd = -1;
     marks->nameless.name = "(no room for more names)";
     marks->marks = calloc(MW_MARKS_AT_ONCE, sizeof *marks->marks);
-    code = marks->marks ? find_place(marks) : -ENOMEM;
+    code = marks->marks ? make_file(marks) : -ENOMEM;
     if (code == 0)
         code = map_file(marks, resets);
     if (code < 0) {
@@ -145,7 +87,9 @@ void mw_marks_close(struct mw_marks *marks)
         __atomic_store_n(&marks->channel->closed, 1, __ATOMIC_RELEASE);
         munmap(marks->channel, sizeof *marks->channel);
     }
-    forget_file(marks);
+    if (marks->fd >= 0)
+        close(marks->fd);
+    free(marks->path);
     for (size_t i = 0; i < MW_COUNT(marks->sites); i++)
         free(marks->sites[i]);
     free(marks->marks);
@@ -160,8 +104,9 @@ const char *mw_marks_path(const struct mw_marks *marks)
 /* --- names ------------------------------------------------------------------------------------ */
 
 /* Copies a name out of the channel, where it could change. NULL when it is none. */
-static struct mw_mark_site *read_site(const struct memwatch_channel_ *channel, uint32_t place)
+static struct mw_mark_site *read_site(struct mw_marks *marks, uint32_t place)
 {
+    const struct memwatch_channel_ *channel = marks->channel;
     struct memwatch_name_ entry;
     struct mw_mark_site *site;
     const char *text;
@@ -196,7 +141,7 @@ static const struct mw_mark_site *find_site(struct mw_marks *marks, uint32_t pla
         return NULL;
     site = &marks->sites[place / TEXT_ALIGNMENT];
     if (!*site)
-        *site = read_site(marks->channel, place);
+        *site = read_site(marks, place);
     return *site;
 }
 
@@ -211,7 +156,7 @@ static void read_mark(struct mw_marks *marks, uint64_t owner, const struct memwa
 {
     const struct mw_mark_site *site = find_site(marks, raw->name);
 
-    if (!site || raw->kind > MEMWATCH_KIND_RESUME_ || raw->t_ns > INT64_MAX) {
+    if (!site || raw->kind > MEMWATCH_KIND_RESUME_ || raw->t_ns > (uint64_t)marks->now_ns) {
         marks->invalid++;
         return;
     }
@@ -225,6 +170,7 @@ static void read_mark(struct mw_marks *marks, uint64_t owner, const struct memwa
         .site = site,
         .resident_kib = known_kib(raw->resident_kib),
         .window_kib = known_kib(raw->window_kib),
+        .unseen_kib = (int64_t)raw->blind_us * UNSEEN_KIB_PER_US,
     };
     marks->mark_count++;
 }
@@ -288,18 +234,40 @@ static uint32_t lanes_used(const struct mw_marks *marks)
     return used < MEMWATCH_LANES_ ? used : MEMWATCH_LANES_;
 }
 
+/* Threads that ended without giving their rings back: of processes that nobody follows, or by exec.
+ */
+static void look_for_ends(struct mw_marks *marks)
+{
+    static const int64_t pause_ns = 500000000;
+
+    if (marks->now_ns - marks->checked_ns < pause_ns)
+        return;
+    marks->checked_ns = marks->now_ns;
+    for (uint32_t i = 0; i < lanes_used(marks); i++) {
+        struct memwatch_lane_ *lane = &marks->channel->lanes[i];
+        uint64_t owner = __atomic_load_n(&lane->owner, __ATOMIC_ACQUIRE);
+
+        if (owner != 0 && syscall(SYS_tgkill, owner >> 32, owner & UINT32_MAX, 0) < 0 &&
+            errno == ESRCH)
+            __atomic_store_n(&lane->leaving, 1, __ATOMIC_RELEASE);
+    }
+}
+
 size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks)
 {
     uint32_t lanes = lanes_used(marks);
 
     marks->mark_count = 0;
+    marks->now_ns = mw_now_ns();
+    look_for_ends(marks);
     for (uint32_t i = 0; i < lanes; i++) {
         struct memwatch_lane_ *lane = &marks->channel->lanes[i];
         uint64_t owner = __atomic_load_n(&lane->owner, __ATOMIC_ACQUIRE);
 
         if (owner == 0)
             continue;
-        drain_lane(marks, lane, owner, MW_MARKS_AT_ONCE - marks->mark_count);
+        /* Each gets a share: none is starved by one that never ends. */
+        drain_lane(marks, lane, owner, MW_MARKS_AT_ONCE / lanes);
         give_back(lane);
     }
     /* One ring is in order already; several mostly are not. */
@@ -311,6 +279,10 @@ size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks)
 
 void mw_marks_process_ended(struct mw_marks *marks, pid_t pid)
 {
+    struct mw_stat stat;
+
+    if (mw_procfs_read_stat(pid, &stat) == 0 && !stat.exiting)
+        return; /* another has the pid by now */
     for (uint32_t i = 0; i < lanes_used(marks); i++) {
         struct memwatch_lane_ *lane = &marks->channel->lanes[i];
 
@@ -321,11 +293,12 @@ void mw_marks_process_ended(struct mw_marks *marks, pid_t pid)
 
 uint64_t mw_marks_lost(const struct mw_marks *marks)
 {
-    uint64_t lost = marks->invalid + __atomic_load_n(&marks->channel->lost, __ATOMIC_RELAXED);
+    const uint64_t most = UINT64_C(1) << 40; /* nobody can have lost as many */
+    uint64_t lost = __atomic_load_n(&marks->channel->lost, __ATOMIC_RELAXED) % most;
 
     for (uint32_t i = 0; i < lanes_used(marks); i++)
-        lost += __atomic_load_n(&marks->channel->lanes[i].lost, __ATOMIC_RELAXED);
-    return lost;
+        lost += __atomic_load_n(&marks->channel->lanes[i].lost, __ATOMIC_RELAXED) % most;
+    return lost + marks->invalid;
 }
 
 /* --- waking ----------------------------------------------------------------------------------- */

@@ -2,9 +2,9 @@
  * The mark channel: shared memory into which programs of the tree mark entries and exits of
  * functions (memwatch.h says how it is laid out), and out of which the recorder takes them.
  *
- * It is a file of its user's alone in /dev/shm, else in $XDG_RUNTIME_DIR, that each process opens
- * when it marks for the first time; it is gone when the recorder is, at the latest when the next
- * recorder looks. What a process writes is not trusted: it may lose its own marks, and no more.
+ * It is a file in memory, without a name and of a fixed size, that each process of the same user
+ * opens through /proc when it marks for the first time. What a process writes is not trusted: it
+ * may spoil the marks of the tree, and no more.
  */
 #ifndef MW_CAPTURE_MARKS_H
 #define MW_CAPTURE_MARKS_H

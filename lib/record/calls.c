@@ -607,6 +607,7 @@ static struct mw_mark bounded(const struct mw_calls *calls, const struct mw_mark
     copy.t_ns = within(calls->options.start_ns, mark->t_ns, most_ns);
     copy.resident_kib = within(-1, mark->resident_kib, most_kib);
     copy.window_kib = within(-1, mark->window_kib, most_kib);
+    copy.unseen_kib = within(0, mark->unseen_kib, most_kib);
     return copy;
 }
 
@@ -624,7 +625,7 @@ int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
     calls->last_process = process;
     /* What was read at a mark belongs to the calls before it, and to one that it ends. */
     if (copy.window_kib >= 0)
-        take_window(calls, process, copy.t_ns, copy.window_kib, 0);
+        take_window(calls, process, copy.t_ns, copy.window_kib, copy.unseen_kib);
     if (copy.resident_kib >= 0)
         take_resident(process, copy.t_ns, copy.resident_kib);
     code = take_mark(calls, process, &copy, sink);

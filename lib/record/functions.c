@@ -1,5 +1,6 @@
 #include "record/functions.h"
 
+#include "capture/clock.h"
 #include "capture/marks.h"
 #include "record/calls.h"
 
@@ -124,6 +125,8 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
     const struct mw_calls_sink sink = sink_of(functions);
     int code = 0;
 
+    if (functions->root_only && functions->root == 0)
+        return 0; /* nobody knows yet whose marks count */
     while (code == 0 && (functions->next_taken < functions->taken_count || take(functions)) &&
            functions->taken[functions->next_taken].t_ns <= t_ns) {
         const struct mw_mark *mark = &functions->taken[functions->next_taken++];
@@ -189,7 +192,7 @@ int mw_functions_process_ended(struct mw_functions *functions, uint32_t slot, in
     functions->pids[slot] = 0;
     mw_marks_process_ended(functions->marks, pid);
     /* All that it has marked comes before its end. */
-    if ((code = mw_functions_advance(functions, INT64_MAX, error)) < 0)
+    if ((code = mw_functions_advance(functions, mw_now_ns(), error)) < 0)
         return code;
     return result(functions, mw_calls_process_ended(functions->calls, pid, t_ns, &sink), error);
 }
@@ -221,7 +224,7 @@ int mw_functions_finish(struct mw_functions *functions, struct mw_error *error)
     const struct mw_calls_sink sink = sink_of(functions);
     int code;
 
-    if ((code = mw_functions_advance(functions, INT64_MAX, error)) < 0)
+    if ((code = mw_functions_advance(functions, mw_now_ns(), error)) < 0)
         return code;
     return result(functions, mw_calls_finish(functions->calls, &sink), error);
 }

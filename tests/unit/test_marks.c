@@ -294,35 +294,6 @@ static void test_a_channel_that_was_scribbled_over_harms_nobody(void **state)
     }
 }
 
-static void be_killed(int in, int out, const void *context)
-{
-    struct mw_marks *marks = NULL;
-
-    (void)in;
-    (void)context;
-    mw_marks_open(&marks, false, NULL);
-    if (write(out, mw_marks_path(marks), strlen(mw_marks_path(marks)) + 1) > 0)
-        kill(getpid(), SIGKILL);
-}
-
-static void test_what_a_killed_recorder_left_is_removed_by_the_next(void **state)
-{
-    struct unit_child child = unit_fork(be_killed, NULL);
-    char path[256] = "";
-    struct mw_marks *marks;
-
-    (void)state;
-    assert_true(read(child.from, path, sizeof path - 1) > 0);
-    unit_join(&child);
-    assert_int_equal(access(path, F_OK), 0);
-    marks = open_marks();
-    assert_int_equal(access(path, F_OK), -1);
-    snprintf(path, sizeof path, "%s", mw_marks_path(marks));
-    assert_int_equal(access(path, F_OK), 0);
-    close_marks(marks);
-    assert_int_equal(access(path, F_OK), -1);
-}
-
 static void mark_and_time(int in, int out, const void *context)
 {
     enum { ROUNDS = 3200 };
@@ -392,7 +363,6 @@ int main(void)
         UNIT_TEST(test_rings_of_processes_that_have_ended_are_used_again),
         UNIT_TEST(test_a_program_that_closes_all_descriptors_goes_on_to_mark),
         UNIT_TEST(test_a_channel_that_was_scribbled_over_harms_nobody),
-        UNIT_TEST(test_what_a_killed_recorder_left_is_removed_by_the_next),
         UNIT_TEST(test_what_a_mark_costs_is_told),
         UNIT_TEST(test_without_a_channel_marks_are_nothing),
     };

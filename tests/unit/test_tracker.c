@@ -415,6 +415,24 @@ static void test_threads_are_no_processes(void **state)
     unit_kill(&root);
 }
 
+/* Looks until ends have come: the connector tells of one after whoever waits for it was woken. */
+static struct found *look_for_ends(struct mw_tracker *tracker, size_t count)
+{
+    static struct found all;
+    int64_t begin_ns = mw_now_ns();
+
+    all = (struct found){0};
+    while (all.end_count < count && mw_now_ns() - begin_ns < INT64_C(10000000000)) {
+        const struct found *more = look(tracker, mw_now_ns());
+
+        for (size_t i = 0; i < more->end_count; i++)
+            all.ends[all.end_count++] = more->ends[i];
+        for (size_t i = 0; i < more->status_count; i++)
+            all.statuses[all.status_count++] = more->statuses[i];
+    }
+    return &all;
+}
+
 static void wait_for_zombie(pid_t pid)
 {
     struct mw_stat stat = {0};
@@ -438,7 +456,7 @@ static void test_an_end_is_told_once_and_when_it_was(void **state)
     kill(pid, SIGKILL);
     wait_for_zombie(pid);
     after_ns = mw_now_ns();
-    found = look(tracker, mw_now_ns());
+    found = look_for_ends(tracker, 1);
     assert_int_equal(found->end_count, 1);
     assert_int_equal(found->ends[0].pid, pid);
     assert_in_range(found->ends[0].t_ns, before_ns, after_ns);
@@ -482,7 +500,7 @@ static void test_a_process_ends_with_its_last_thread(void **state)
     assert_int_equal(look(tracker, mw_now_ns())->end_count, 0);
     unit_tell(root.to);
     assert_int_equal(waitid(P_PID, (id_t)root.pid, &info, WEXITED | WNOWAIT), 0);
-    found = look(tracker, mw_now_ns());
+    found = look_for_ends(tracker, 1);
     assert_int_equal(found->end_count, 1);
     assert_int_equal(found->ends[0].pid, root.pid);
     mw_tracker_free(tracker);
@@ -589,7 +607,7 @@ static void test_it_is_told_how_processes_ended_that_are_reaped_already(void **s
     unit_tell(root.to);
     exits = hear_pid(&root);
     killed = hear_pid(&root);
-    found = look(tracker, mw_now_ns());
+    found = look_for_ends(tracker, 2);
     assert_int_equal(found->end_count, 2);
     assert_int_equal(status_of(found, exits), 7 << 8);
     assert_int_equal(status_of(found, killed), SIGKILL);
