@@ -37,7 +37,8 @@ struct mw_mark {
     /* The high-water mark since it was last reset, by whomever; it was read and reset at this
      * moment. -1: it was not. */
     int64_t window_kib;
-    int64_t unseen_kib; /* more by so much may have been reached before it was reset */
+    int64_t unseen_kib; /* more by so much may have been reached before it was reset, */
+    int64_t reset_ns;   /* which was by this moment */
 };
 
 #endif

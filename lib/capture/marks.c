@@ -117,6 +117,10 @@ static struct mw_mark_site *read_site(struct mw_marks *marks, uint32_t place)
     memcpy(&entry, channel->text + place, sizeof entry);
     if ((uint64_t)entry.name_length + entry.file_length + 2 > MEMWATCH_TEXT_ - sizeof entry - place)
         return NULL;
+    /* Names that lie over each other would be more than there is text. */
+    marks->text_read += sizeof entry + entry.name_length + entry.file_length + 2;
+    if (marks->text_read > MEMWATCH_TEXT_)
+        return NULL;
     text = channel->text + place + sizeof entry;
     site = calloc(1, sizeof *site + entry.name_length + entry.file_length + 2);
     if (!site)
@@ -171,6 +175,7 @@ static void read_mark(struct mw_marks *marks, uint64_t owner, const struct memwa
         .resident_kib = known_kib(raw->resident_kib),
         .window_kib = known_kib(raw->window_kib),
         .unseen_kib = (int64_t)raw->blind_us * UNSEEN_KIB_PER_US,
+        .reset_ns = (int64_t)raw->t_ns + (raw->blind_us ? ((int64_t)raw->blind_us + 20) * 1000 : 0),
     };
     marks->mark_count++;
 }

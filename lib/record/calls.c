@@ -40,6 +40,7 @@ struct process {
     struct process *next_hash; /* of the same place in the table, or free as well */
     struct stack *stacks;
     int64_t sample_kib; /* the last, which holds; -1: there was none */
+    int64_t reset_ns;   /* when the last upper bound was, at the latest */
     int64_t window_ns;  /* when the present window began; 0: before all marks */
     /* While a call is open: samples by their time, windows by their start, and what windows allow
      * at most by their end. */
@@ -333,29 +334,33 @@ static void take_resident(struct process *process, int64_t t_ns, int64_t kib)
 }
 
 static void take_window(struct mw_calls *calls, struct process *process, int64_t t_ns, int64_t kib,
-                        int64_t unseen_kib)
+                        int64_t unseen_kib, int64_t reset_ns)
 {
     /* When a window began that another has overtaken is not known. */
     int64_t from_ns = t_ns >= process->window_ns ? process->window_ns : 0;
 
     if (t_ns > process->window_ns)
         process->window_ns = t_ns;
+    /* What was not seen may have been at any moment up to then: later marks come after it. */
+    if (reset_ns < process->reset_ns)
+        reset_ns = process->reset_ns;
+    process->reset_ns = reset_ns;
     if (!process->stacks)
         return;
     mw_summits_add(&process->windows, &(struct mw_summit){from_ns, from_ns, t_ns, kib});
     /* A bound that is not known bounds nothing. */
     if (!mw_summits_add(&process->uppers,
-                        &(struct mw_summit){t_ns, from_ns, t_ns, kib + unseen_kib}))
+                        &(struct mw_summit){reset_ns, from_ns, reset_ns, kib + unseen_kib}))
         mw_calls_gap(calls, t_ns);
 }
 
 void mw_calls_window(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib,
-                     int64_t unseen_kib)
+                     int64_t unseen_kib, int64_t reset_ns)
 {
     struct process *process = find_process(calls, pid);
 
     if (process)
-        take_window(calls, process, t_ns, kib, unseen_kib);
+        take_window(calls, process, t_ns, kib, unseen_kib, reset_ns);
 }
 
 void mw_calls_sample(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib)
@@ -625,7 +630,8 @@ int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
     calls->last_process = process;
     /* What was read at a mark belongs to the calls before it, and to one that it ends. */
     if (copy.window_kib >= 0)
-        take_window(calls, process, copy.t_ns, copy.window_kib, copy.unseen_kib);
+        take_window(calls, process, copy.t_ns, copy.window_kib, copy.unseen_kib,
+                    copy.reset_ns > copy.t_ns ? copy.reset_ns : copy.t_ns);
     if (copy.resident_kib >= 0)
         take_resident(process, copy.t_ns, copy.resident_kib);
     code = take_mark(calls, process, &copy, sink);

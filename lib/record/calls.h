@@ -85,10 +85,11 @@ int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
 
 /*
  * A high-water mark that the recorder itself has taken and reset: it ends the present window of all
- * open calls of the process. unseen_kib more may have been reached while it was taken.
+ * open calls of the process. unseen_kib more may have been reached from then until it was reset, at
+ * reset_ns, also by calls that began in between.
  */
 void mw_calls_window(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib,
-                     int64_t unseen_kib);
+                     int64_t unseen_kib, int64_t reset_ns);
 
 /* An RSS that holds from now on until the next. */
 void mw_calls_sample(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib);

@@ -204,10 +204,10 @@ void mw_functions_sample(struct mw_functions *functions, uint32_t slot, int64_t 
 }
 
 void mw_functions_window(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib,
-                         int64_t unseen_kib)
+                         int64_t unseen_kib, int64_t reset_ns)
 {
     if (pid_of(functions, slot) != 0)
-        mw_calls_window(functions->calls, functions->pids[slot], t_ns, kib, unseen_kib);
+        mw_calls_window(functions->calls, functions->pids[slot], t_ns, kib, unseen_kib, reset_ns);
 }
 
 /* --- storing ---------------------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ int mw_functions_process_ended(struct mw_functions *functions, uint32_t slot, in
                                struct mw_error *error);
 void mw_functions_sample(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib);
 void mw_functions_window(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib,
-                         int64_t unseen_kib);
+                         int64_t unseen_kib, int64_t reset_ns);
 
 /* Stores what has changed: before each commit. */
 int mw_functions_flush(struct mw_functions *functions, struct mw_error *error);

@@ -156,7 +156,8 @@ static int store_row(void *context, const struct mw_row *row)
     if (code == 0 && counts)
         code = mw_functions_advance(session->functions, row->taken_ns, &session->failure);
     if (code == 0 && counts)
-        mw_functions_window(session->functions, slot, row->taken_ns, row->kib, row->unseen_kib);
+        mw_functions_window(session->functions, slot, row->taken_ns, row->kib, row->unseen_kib,
+                            row->t_ns);
     return code;
 }
 

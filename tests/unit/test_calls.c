@@ -366,8 +366,8 @@ static void test_windows_belong_to_the_calls_that_they_lie_in(void **state)
     (void)state;
     mark_with(rig, MW_MARK_ENTER, 0, 100, 1000, 90000); /* what was before is none of its */
     mark_with(rig, MW_MARK_ENTER, 1, 200, 1500, 5000);
-    mw_calls_window(rig->calls, 50, START_NS + 250000, 3000, 7);
-    mw_calls_window(rig->calls, 51, START_NS + 250000, 99999, 7); /* of nobody */
+    mw_calls_window(rig->calls, 50, START_NS + 250000, 3000, 7, START_NS + 250000);
+    mw_calls_window(rig->calls, 51, START_NS + 250000, 99999, 7, START_NS + 250000); /* of nobody */
     mark_with(rig, MW_MARK_EXIT, 1, 300, 1700, 2000);
     mark_with(rig, MW_MARK_EXIT, 0, 400, 900, 4000);
     assert_int_equal(rig->count, 2);
@@ -387,16 +387,16 @@ static void test_a_window_that_began_before_a_call_says_only_what_it_had_at_most
     struct rig *rig = rig_new(1000);
 
     (void)state;
-    mw_calls_window(rig->calls, 50, START_NS + 50000, 100, 0);
+    mw_calls_window(rig->calls, 50, START_NS + 50000, 100, 0, START_NS + 50000);
     mark_with(rig, MW_MARK_ENTER, 0, 100, 1000, -1);
-    mw_calls_window(rig->calls, 50, START_NS + 150000, 8000, 0);
+    mw_calls_window(rig->calls, 50, START_NS + 150000, 8000, 0, START_NS + 150000);
     mark_with(rig, MW_MARK_EXIT, 0, 200, 1200, 2000);
     check_peak(&rig->call[0].peak, 1990, 8010, 150, 200, MW_PEAK_KERNEL);
     mark_with(rig, MW_MARK_ENTER, 0, 300, 1000, -1);
     mark_with(rig, MW_MARK_EXIT, 0, 400, 500, 9000); /* began at 200 */
     check_peak(&rig->call[1].peak, 999, 9010, 300, 300, MW_PEAK_SAMPLED);
     mark_with(rig, MW_MARK_ENTER, 0, 500, 1000, 0);
-    mw_calls_window(rig->calls, 50, START_NS + 550000, 6000, 0);
+    mw_calls_window(rig->calls, 50, START_NS + 550000, 6000, 0, START_NS + 550000);
     mark_with(rig, MW_MARK_EXIT, 0, 600, 500, -1); /* nobody knows what was since 550 */
     check_peak(&rig->call[2].peak, 5990, -1, 500, 550, MW_PEAK_KERNEL);
     finish(rig);
@@ -411,7 +411,7 @@ static void test_a_window_that_overtook_a_mark_says_nothing_of_the_call_that_it_
     (void)state;
     mark_with(rig, MW_MARK_ENTER, 0, 100, 1000, 2000);
     mw_calls_sample(rig->calls, 50, START_NS + 250000, 7000);
-    mw_calls_window(rig->calls, 50, START_NS + 250000, 9000, 0);
+    mw_calls_window(rig->calls, 50, START_NS + 250000, 9000, 0, START_NS + 250000);
     mark_with(rig, MW_MARK_EXIT, 0, 200, 1100, 1500);
     check_peak(&rig->call[0].peak, 999, 9010, 100, 100, MW_PEAK_SAMPLED);
     rig_free(rig);

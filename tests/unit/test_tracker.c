@@ -425,10 +425,14 @@ static struct found *look_for_ends(struct mw_tracker *tracker, size_t count)
     while (all.end_count < count && mw_now_ns() - begin_ns < INT64_C(10000000000)) {
         const struct found *more = look(tracker, mw_now_ns());
 
+        for (size_t i = 0; i < more->start_count; i++)
+            keep_event(&all, &more->starts[i]);
+        for (size_t i = 0; i < more->image_count; i++)
+            keep_event(&all, &more->images[i]);
         for (size_t i = 0; i < more->end_count; i++)
-            all.ends[all.end_count++] = more->ends[i];
+            keep_event(&all, &more->ends[i]);
         for (size_t i = 0; i < more->status_count; i++)
-            all.statuses[all.status_count++] = more->statuses[i];
+            keep_event(&all, &more->statuses[i]);
     }
     return &all;
 }
@@ -536,7 +540,7 @@ static void test_lives_between_two_looks_are_all_told_with_start_image_and_end(v
     unit_tell(root.to);
     for (int i = 0; i < SHORT_LIVES; i++)
         hear_pid(&root);
-    found = look(tracker, mw_now_ns());
+    found = look_for_ends(tracker, SHORT_LIVES);
     assert_int_equal(mw_tracker_lost(tracker), 0);
     assert_int_equal(found->start_count, SHORT_LIVES);
     assert_int_equal(found->end_count, SHORT_LIVES);
