@@ -97,7 +97,7 @@ static bool is_there(const char *program)
 
 static char *extend_path(void)
 {
-    return words("export PATH=\"$PATH:/usr/bin\"");
+    return words("export PATH=\"${PATH:+$PATH:}/usr/bin\"");
 }
 
 static char *install(const char *package)
@@ -147,12 +147,14 @@ static void check_peak_windows(struct check *check, const struct findings *findi
     char bytes[MW_FORMAT_SIZE];
 
     if (marks->code == 0) {
-        check->headline = words("seen also between samples, their height to within %s",
+        check->headline = words("caught between samples too, their height to within ±%s",
                                 mw_format_bytes(bytes, marks->bound_kib * 1024));
-        check->meaning = words("From the kernel's own mark of each process, of which each CPU may "
-                               "hold back some pages. memwatch resets it: other tools that read it "
-                               "(time -v, getrusage) then show too little. It is left alone by "
-                               "memwatch run --peak-window off.");
+        check->meaning =
+            words("From the kernel's peak counter (VmHWM), to which each CPU may not "
+                  "have added some pages yet. memwatch resets it in the processes that "
+                  "it records, so that time -v and getrusage read too low there. "
+                  "memwatch run --peak-window off leaves it alone, and lacks what is "
+                  "between samples.");
     } else {
         check->status = CHECK_MISSING;
         check->headline = words("no use of the kernel's high-water mark");
@@ -249,7 +251,7 @@ static void check_tracking(struct check *check, const struct findings *findings)
             append(&others, ", ", methods[i].name);
     }
     if (others)
-        append(&check->headline, "; also: ", others);
+        append(&check->headline, "; in reserve: ", others);
     if (best && strcmp(findings->best.method, "scan") == 0)
         check->meaning = words("This kernel has no lists of children, so that all processes are "
                                "read: a child that lives for less than a second may be missed.");
@@ -311,7 +313,7 @@ static void check_scheduling(struct check *check, const struct findings *finding
                                "says how many, and what was sampled stays right. ");
         append(&check->meaning, "",
                geteuid() == 0 ? "This root lacks CAP_SYS_NICE, as in a container."
-                              : "The command is for this shell and what is started from it.");
+                              : "The command below is for this shell and what is started from it.");
         check->improve = better_scheduling();
     }
     check->facts = json_pack("{s:s}", "scheduling", findings->timer.scheduling);
@@ -334,13 +336,14 @@ static void check_timer(struct check *check, const struct findings *findings)
                             mw_format_count(taken, (int64_t)timer->ticks_taken),
                             mw_format_count(due, (int64_t)timer->ticks_due),
                             mw_format_duration(p99, timer->lateness_p99_ns));
-    check->meaning = words("In a test of one second: half of them at most %s late, the worst %s.",
+    check->meaning = words("In a test of one second (recordings take 10 ms by default): half of "
+                           "them at most %s late, the worst %s.",
                            mw_format_duration(p50, timer->lateness_p50_ns),
                            mw_format_duration(max, timer->lateness_max_ns));
     if (check->status != CHECK_OK) {
         append(&check->meaning, " ",
-               "This machine is busy, or the one that hosts it. Each sample has its true time all "
-               "the same, and the default interval of 10 ms is easier to keep.");
+               "This machine, or its VM host, is busy. Each sample has its true time all the same, "
+               "and 10 ms is easier to keep.");
         if (has_default_scheduling(findings))
             append(&check->meaning, " ", "A better priority would help.");
     }
@@ -458,8 +461,10 @@ static void check_display(struct check *check, const struct findings *findings)
     } else {
         check->headline = words(display ? "there is one, but gnuplot opens no windows on it"
                                         : "none, and none is needed");
-        check->meaning = words("memwatch plot draws in the terminal, or into a PNG file where its "
-                               "output goes elsewhere; -o FILE names a file.");
+        check->meaning = words("%s draws in the terminal, or into a PNG file where its output is "
+                               "redirected; -o FILE names a file.",
+                               findings->gnuplot_failure.code == 0 ? "memwatch plot"
+                                                                   : "With gnuplot, memwatch plot");
     }
     if (display && !terminal) {
         check->status = CHECK_LIMITED;
@@ -544,8 +549,8 @@ static void check_pythons(struct check *check, const struct findings *findings)
     if (first) {
         check->status = first->failure.code == 0 ? CHECK_OK : CHECK_LIMITED;
         check->headline = python_line(first);
-        check->meaning = words("The first runs SCRIPT.py in memwatch run SCRIPT.py, unless that "
-                               "is executable and names its own; --python EXE chooses another.");
+        check->meaning = words("memwatch run SCRIPT.py uses the first, unless SCRIPT.py is "
+                               "executable and has a #! line; --python EXE chooses another.");
     } else {
         check->status = CHECK_MISSING;
         check->headline = words("no python3 in PATH");
@@ -589,7 +594,8 @@ static char *summarize(const struct checks *checks, const struct findings *findi
     mw_format_bytes(rss, findings->rss_bound_bytes);
     mw_format_bytes(mark, findings->marks.bound_kib * 1024);
     summary =
-        words("Recordings here: memory %s%s, peaks %s%s, %s, %s of %s samples at 1 ms.",
+        words("Recordings here: memory %s%s, peaks %s%s, %s, %s of %s test samples at 1 ms "
+              "(default: 10 ms).",
               findings->rss_bound_bytes ? "within " : "exact", findings->rss_bound_bytes ? rss : "",
               findings->marks.code == 0 ? "within " : "between samples missed",
               findings->marks.code == 0 ? mark : "", method ? method->in_short : "no child seen",

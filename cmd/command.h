@@ -69,6 +69,12 @@ struct cmd_line cmd_line(const struct command *command, int argc, char **argv);
  */
 int cmd_next(struct cmd_line *line);
 
+/*
+ * The whole walk for a command whose only option is a flag: 1 when it was given, 0 when not; -1
+ * after a message about the line, also where it has more operands than most_operands.
+ */
+int cmd_read_flag(struct cmd_line *line, int most_operands);
+
 /* Ends the walk: everything behind the last option is an operand. */
 void cmd_take_rest(struct cmd_line *line);
 

@@ -127,15 +127,11 @@ static int doctor(const struct command *command, int argc, char **argv)
     struct utsname name;
     const struct passwd *user;
     char number[16];
-    bool json = false;
-    int id, status;
+    int json = cmd_read_flag(&line, 0);
+    int status;
 
-    while ((id = cmd_next(&line)) > 0)
-        json = true;
-    if (id < 0)
+    if (json < 0)
         return command->usage_status;
-    if (line.operand_count > 0)
-        return cmd_usage(command, "'%s' is one word too many", line.operands[0]);
     if (checks_make(&checks, &error) < 0)
         return cmd_fail(&error);
     uname(&name);

@@ -78,16 +78,12 @@ static int list(const struct command *command, int argc, char **argv)
     struct cmd_line line = cmd_line(command, argc, argv);
     struct listed_file *files;
     struct mw_error error;
-    bool json = false;
+    int json = cmd_read_flag(&line, 0);
     size_t count;
-    int id, status = CMD_OK;
+    int status = CMD_OK;
 
-    while ((id = cmd_next(&line)) > 0)
-        json = true;
-    if (id < 0)
+    if (json < 0)
         return command->usage_status;
-    if (line.operand_count > 0)
-        return cmd_usage(command, "'%s' is one word too many", line.operands[0]);
     if (list_files(&files, &count, &error) < 0)
         return cmd_fail(&error);
     if (json)

@@ -175,6 +175,21 @@ static void build_tables(const struct command *command, struct option *long_opti
     *short_options = '\0';
 }
 
+int cmd_read_flag(struct cmd_line *line, int most_operands)
+{
+    int id, given = 0;
+
+    while ((id = cmd_next(line)) > 0)
+        given = 1;
+    if (id < 0)
+        return -1;
+    if (line->operand_count > most_operands) {
+        cmd_usage(line->command, "'%s' is one word too many", line->operands[most_operands]);
+        return -1;
+    }
+    return given;
+}
+
 void cmd_take_rest(struct cmd_line *line)
 {
     for (line->next = optind; line->next < line->argc; line->next++)

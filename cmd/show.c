@@ -135,15 +135,11 @@ static int show(const struct command *command, int argc, char **argv)
     struct cmd_line line = cmd_line(command, argc, argv);
     struct recording recording;
     struct mw_error error;
-    bool json = false;
-    int id, status;
+    int json = cmd_read_flag(&line, 1);
+    int status;
 
-    while ((id = cmd_next(&line)) > 0)
-        json = true;
-    if (id < 0)
+    if (json < 0)
         return command->usage_status;
-    if (line.operand_count > 1)
-        return cmd_usage(command, "'%s' is one word too many", line.operands[1]);
     if (recording_open(&recording, line.operand_count ? line.operands[0] : NULL, &error) < 0)
         return cmd_fail(&error);
     status = json ? print_as_json(&recording) : print_as_text(&recording);

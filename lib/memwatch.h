@@ -14,8 +14,8 @@
  *
  *     MEMWATCH_POINT("loaded");            a moment
  *
- * Names are string literals. The memory of the process is read at entry and exit, which takes 1 to
- * 2 us; MEMWATCH_TIMED_SCOPE leaves that out and takes about 0.1 us. Threads, fork and C++
+ * Names are string literals. The memory of the process is read at entry and exit, which takes some
+ * microseconds; MEMWATCH_TIMED_SCOPE leaves that out and takes 0.2 us. Threads, fork and C++
  * exceptions are fine; signal handlers must not mark. A program that does not run below memwatch
  * pays a comparison a mark; -DMEMWATCH_DISABLE takes them out altogether.
  *

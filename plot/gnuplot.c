@@ -3,6 +3,7 @@
 #include "util/array.h"
 #include "util/ask.h"
 #include "util/cleanup.h"
+#include "util/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -122,23 +123,6 @@ static int set_descriptors(posix_spawn_file_actions_t *actions, const struct run
     return code;
 }
 
-/* No blocked or ignored signals from here; a window also leaves the terminal's session. */
-static int set_attributes(posix_spawnattr_t *attributes, bool window)
-{
-    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-    sigset_t none, defaults;
-    int code;
-
-    sigemptyset(&none);
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    sigaddset(&defaults, SIGCHLD);
-    if ((code = posix_spawnattr_setsigmask(attributes, &none)) != 0 ||
-        (code = posix_spawnattr_setsigdefault(attributes, &defaults)) != 0)
-        return code;
-    return posix_spawnattr_setflags(attributes, (short)(flags | (window ? POSIX_SPAWN_SETSID : 0)));
-}
-
 /* Returns 0 or an errno. setting is a gnuplot command that is run first, or NULL. */
 static int spawn(struct run *run, const char *setting, bool window)
 {
@@ -149,6 +133,7 @@ static int spawn(struct run *run, const char *setting, bool window)
     mw_auto_free char *copy = setting ? strdup(setting) : NULL;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
+    int leaves_session = window ? POSIX_SPAWN_SETSID : 0; /* the terminal's: a window outlives it */
     int code;
 
     if (!environment || (setting && !copy))
@@ -159,7 +144,7 @@ static int spawn(struct run *run, const char *setting, bool window)
         return code;
     if ((code = posix_spawnattr_init(&attributes)) == 0) {
         if ((code = set_descriptors(&actions, run)) == 0 &&
-            (code = set_attributes(&attributes, window)) == 0)
+            (code = mw_spawn_attributes(&attributes, leaves_session)) == 0)
             code = posix_spawnp(&run->pid, name, &actions, &attributes, copy ? with_setting : plain,
                                 environment);
         posix_spawnattr_destroy(&attributes);

@@ -116,11 +116,11 @@ bool mw_tracker_is_stranger(const struct mw_tracker *tracker, pid_t pid, pid_t p
 void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t_ns, bool looked)
 {
     const struct known *parent = mw_tracker_find(tracker, ppid);
-    bool untold = parent && parent->untold;
+    bool unheard = parent && parent->unheard;
 
     if (mw_tracker_find(tracker, pid) || !add_known(tracker, pid, t_ns, looked))
         return;
-    tracker->known[tracker->known_count - 1].untold = untold;
+    tracker->known[tracker->known_count - 1].unheard = unheard;
     mw_tracker_push(tracker, &(struct mw_tracker_event){
                                  .kind = MW_TRACKER_START, .pid = pid, .ppid = ppid, .t_ns = t_ns});
 }
@@ -225,7 +225,7 @@ int64_t mw_tracker_due_ns(const struct mw_tracker *tracker)
 
 int64_t mw_tracker_wake_ns(const struct mw_tracker *tracker)
 {
-    bool looks = tracker->method->polls || (tracker->untold && !tracker->connector_full);
+    bool looks = tracker->method->polls || (tracker->unheard && !tracker->connector_full);
     int64_t soonest_ns = tracker->looked_ns + shortest_wake_ns;
 
     if (tracker->perf && mw_perf_holds_back(tracker->perf))
@@ -308,7 +308,7 @@ static int64_t next_look_ns(int64_t now_ns, int64_t before_cpu_ns)
 }
 
 /* Some processes are not told of any more: what is below them is looked for. */
-static void look_for_untold(struct mw_tracker *tracker, int64_t now_ns)
+static void look_below_unheard(struct mw_tracker *tracker, int64_t now_ns)
 {
     int64_t before_ns = mw_thread_cpu_ns();
 
@@ -326,8 +326,8 @@ static void look_at_channels(struct mw_tracker *tracker, int64_t now_ns)
         make_up_for_losses(tracker, now_ns);
     look_at_images(tracker, now_ns);
     tracker->due_ns = now_ns + first_image_pause_ns; /* events come by themselves */
-    if (tracker->untold && !tracker->connector_full) {
-        look_for_untold(tracker, now_ns);
+    if (tracker->unheard && !tracker->connector_full) {
+        look_below_unheard(tracker, now_ns);
         if (tracker->look_due_ns < tracker->due_ns)
             tracker->due_ns = tracker->look_due_ns;
     }

@@ -70,12 +70,12 @@ static void await_status(struct mw_tracker *tracker, const struct known *known, 
  * perf says that it has exited, and tells nothing more of it and of what is below it. The connector
  * goes on to tell, where one may listen.
  */
-static void go_untold(struct mw_tracker *tracker, struct known *known)
+static void go_unheard(struct mw_tracker *tracker, struct known *known)
 {
     struct mw_connector *full = NULL;
 
-    known->untold = true;
-    tracker->untold = true;
+    known->unheard = true;
+    tracker->unheard = true;
     if (tracker->connector_full || mw_connector_open(&full, false, NULL) < 0)
         return;
     if (tracker->connector) {
@@ -112,7 +112,7 @@ static bool lives_on(struct mw_tracker *tracker, struct known *known,
         return false;
     known->threads = (int)stat.threads;
     if (just_executed && !stat.exiting)
-        go_untold(tracker, known);
+        go_unheard(tracker, known);
     return true;
 }
 
@@ -242,17 +242,17 @@ static void settle_awaited(struct mw_tracker *tracker, int64_t now_ns)
 }
 
 /* Of what perf does not tell any more: a process, or its child. */
-static bool is_untold(struct mw_tracker *tracker, const struct mw_task_event *event)
+static bool is_unheard(struct mw_tracker *tracker, const struct mw_task_event *event)
 {
     bool is_process = event->kind == MW_TASK_FORK && event->tid == event->pid;
     const struct known *known = mw_tracker_find(tracker, is_process ? event->ppid : event->pid);
 
-    return known && known->untold;
+    return known && known->unheard;
 }
 
 static void follow_connector(struct mw_tracker *tracker, const struct mw_task_event *event)
 {
-    if (tracker->untold && is_untold(tracker, event))
+    if (tracker->unheard && is_unheard(tracker, event))
         follow_event(tracker, event);
     else if (event->kind == MW_TASK_EXIT)
         follow_status(tracker, event);

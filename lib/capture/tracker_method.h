@@ -17,7 +17,7 @@ struct known {
     pid_t pid;
     bool ended;           /* to be forgotten as soon as it has been reaped */
     int threads;          /* perf, connector: that have not exited */
-    bool untold;          /* perf: its events have ended, and it has not */
+    bool unheard;         /* perf: its events have ended, and it has not */
     int64_t found_ns;     /* when it was told of or seen first */
     int wait_status;      /* of the threads that have exited; -1: not known */
     uint64_t start_ticks; /* tells it from a later process with the same pid; 0: not known */
@@ -63,7 +63,7 @@ struct mw_tracker {
     pid_t *strangers; /* children of the reaper that were there before the tree */
     size_t stranger_count, stranger_room;
     uint64_t lost_before; /* by a connector that has been replaced */
-    bool untold;          /* some process is; those below it are looked for, or told by connector */
+    bool unheard;         /* some process is; those below it are looked for, or told by connector */
     bool connector_full;  /* the connector tells of more than exits */
     int64_t look_due_ns;  /* for what is looked for although the kernel tells of the rest */
     int epoll_fd;         /* of perf and connector; -1: neither */
@@ -84,8 +84,8 @@ void mw_tracker_add(struct mw_tracker *tracker, pid_t pid, pid_t ppid, int64_t t
 /* Whether a child of the reaper has nothing to do with the tree. */
 bool mw_tracker_is_stranger(const struct mw_tracker *tracker, pid_t pid, pid_t ppid);
 
-/* Looks at the children of the processes that are untold, or of all. */
-void mw_tracker_look_below(struct mw_tracker *tracker, bool untold_only, int64_t now_ns);
+/* Looks at the children of the processes that are unheard, or of all. */
+void mw_tracker_look_below(struct mw_tracker *tracker, bool unheard_only, int64_t now_ns);
 
 /* Notes which children the reaper has beside root; false when memory ran out. */
 bool mw_tracker_note_strangers(struct mw_tracker *tracker, pid_t root);

@@ -25,12 +25,12 @@ static int open_children(pid_t pid, pid_t thread)
  * Whether a process that a list names is of no interest: where the kernel tells of ends, a zombie
  * is one whose end was told, or lost.
  */
-static bool is_told_zombie(const struct mw_tracker *tracker, pid_t pid, pid_t parent)
+static bool is_no_news(const struct mw_tracker *tracker, pid_t pid, pid_t parent)
 {
     const struct known *known = mw_tracker_find(tracker, parent);
     struct mw_stat stat;
 
-    if (tracker->method->polls || (known && known->untold) || mw_tracker_find(tracker, pid))
+    if (tracker->method->polls || (known && known->unheard) || mw_tracker_find(tracker, pid))
         return false;
     return mw_procfs_read_stat(pid, &stat) < 0 || stat.exiting;
 }
@@ -49,8 +49,7 @@ static void read_children(struct mw_tracker *tracker, pid_t parent, int fd, int6
         if (length <= 0)
             return;
         while (mw_procfs_next_pid(text, (size_t)length, &offset, &pid) > 0) {
-            if (!mw_tracker_is_stranger(tracker, pid, parent) &&
-                !is_told_zombie(tracker, pid, parent))
+            if (!mw_tracker_is_stranger(tracker, pid, parent) && !is_no_news(tracker, pid, parent))
                 mw_tracker_add(tracker, pid, parent, now_ns, true);
         }
         if (offset == 0)
@@ -103,7 +102,7 @@ static void read_first_children(struct mw_tracker *tracker, pid_t pid, int64_t n
         read_children(tracker, pid, fd, now_ns);
 }
 
-void mw_tracker_look_below(struct mw_tracker *tracker, bool untold_only, int64_t now_ns)
+void mw_tracker_look_below(struct mw_tracker *tracker, bool unheard_only, int64_t now_ns)
 {
     if (tracker->reaper) /* its first thread takes the orphans */
         read_first_children(tracker, tracker->reaper, now_ns);
@@ -111,7 +110,7 @@ void mw_tracker_look_below(struct mw_tracker *tracker, bool untold_only, int64_t
     for (size_t i = 0; i < tracker->known_count; i++) {
         struct known known = tracker->known[i]; /* the array may move */
 
-        if (untold_only && !known.untold)
+        if (unheard_only && !known.unheard)
             continue;
         if (known.children_fd >= 0)
             read_children(tracker, known.pid, known.children_fd, now_ns);

@@ -1,6 +1,7 @@
 #include "util/ask.h"
 
 #include "util/cleanup.h"
+#include "util/spawn.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -33,23 +34,6 @@ static int64_t now_ms(void)
     return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
-/* No signals that are blocked or ignored here, and a group of its own, to be ended as a whole. */
-static int set_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t none, defaults;
-    int code;
-
-    sigemptyset(&none);
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    sigaddset(&defaults, SIGCHLD);
-    if ((code = posix_spawnattr_setsigmask(attributes, &none)) != 0 ||
-        (code = posix_spawnattr_setsigdefault(attributes, &defaults)) != 0)
-        return code;
-    return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                    POSIX_SPAWN_SETPGROUP);
-}
-
 /* What the program finds on its descriptors; all others close on exec. */
 static int set_descriptors(posix_spawn_file_actions_t *actions, int output)
 {
@@ -75,7 +59,7 @@ static int spawn(struct question *question, const char *program, char *const arg
         return code;
     if ((code = posix_spawnattr_init(&attributes)) == 0) {
         if ((code = set_descriptors(&actions, output)) == 0 &&
-            (code = set_attributes(&attributes)) == 0)
+            (code = mw_spawn_attributes(&attributes, POSIX_SPAWN_SETPGROUP)) == 0)
             code = posix_spawnp(&question->pid, program, &actions, &attributes, arguments,
                                 environment ? environment : environ);
         posix_spawnattr_destroy(&attributes);

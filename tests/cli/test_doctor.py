@@ -172,7 +172,7 @@ def test_without_any_program_on_path(folder):
         checks = doctor(folder, env={"PATH": path})["checks"]
         assert checks["gnuplot"]["status"] == "missing" and checks["gnuplot"]["path"] is None
         there = os.access("/usr/bin/gnuplot", os.X_OK)
-        wanted = 'export PATH="$PATH:/usr/bin"' if there else "apt install gnuplot-nox"
+        wanted = 'export PATH="${PATH:+$PATH:}/usr/bin"' if there else "apt install gnuplot-nox"
         assert checks["gnuplot"]["improve"].endswith(wanted)
         assert checks["pythons"]["status"] == "missing" and checks["pythons"]["found"] == []
         assert checks["tracking"]["methods"]["poll"]["works"]
