@@ -39,10 +39,11 @@ static const struct mw_row *only(const struct rows *rows, uint32_t slot, enum mw
     return found;
 }
 
-/* A process that touches 8 MiB of its own whenever it is told to. */
+/* A process that says when it runs, and touches 8 MiB of its own whenever it is told to. */
 static void grow(int in, int out, const void *context)
 {
     (void)context;
+    unit_tell(out);
     while (unit_await(in)) {
         volatile char *memory = mmap(NULL, (size_t)OWN_KIB << 10, PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -51,6 +52,15 @@ static void grow(int in, int out, const void *context)
             memory[at] = 1;
         unit_tell(out);
     }
+}
+
+/* Only once it has run is something of its memory its own. */
+static struct unit_child grower(void)
+{
+    struct unit_child child = unit_fork(grow, NULL);
+
+    assert_true(unit_await(child.from));
+    return child;
 }
 
 static void let_grow(const struct unit_child *child)
@@ -81,12 +91,13 @@ static void take(struct mw_readings *readings, struct rows *rows)
 
 static void test_the_pss_of_a_tree_is_read_from_its_second_process_on(void **state)
 {
-    struct unit_child one = unit_fork(grow, NULL), two = unit_fork(grow, NULL);
+    struct unit_child one = grower(), two = grower();
     struct mw_readings *readings = readings_of(0, true, true);
     struct rows rows = {0};
     int64_t before = mw_now_ns(), both;
 
     (void)state;
+    let_grow(&two); /* more than what their share in common pages may change by */
     mw_readings_add(readings, FIRST, one.pid, before);
     assert_true(mw_readings_due_ns(readings) == INT64_MAX);
     mw_readings_add(readings, SECOND, two.pid, before);
@@ -119,8 +130,8 @@ static void test_what_was_asked_for_is_read_of_each_process_and_summed(void **st
     (void)state;
     unit_need_memory_of_its_own();
     unit_need_no_thread_sanitizer();
-    one = unit_fork(grow, NULL);
-    two = unit_fork(grow, NULL);
+    one = grower();
+    two = grower();
     readings = readings_of(MW_METRIC_BIT(MW_METRIC_USS) | MW_METRIC_BIT(MW_METRIC_PAGE_TABLES),
                            true, true);
     let_grow(&one);
@@ -149,24 +160,24 @@ test_readings_with_the_same_value_are_one_row_and_one_more_before_it_changes(voi
     struct unit_child child;
     struct mw_readings *readings;
     struct rows rows = {0};
-    int64_t first_ns, kib;
+    int64_t same_ns, kib;
 
     (void)state;
     unit_need_memory_of_its_own();
     unit_need_no_thread_sanitizer();
-    child = unit_fork(grow, NULL);
+    child = grower();
     readings = readings_of(MW_METRIC_BIT(MW_METRIC_VMS), true, false);
     mw_readings_add(readings, FIRST, child.pid, mw_now_ns());
     take(readings, &rows);
-    first_ns = only(&rows, FIRST, MW_METRIC_VMS)->t_ns;
-    kib = rows.row[0].kib;
+    kib = only(&rows, FIRST, MW_METRIC_VMS)->kib;
+    same_ns = mw_now_ns();
     take(readings, &rows);
     assert_int_equal(rows.count, 0);
     let_grow(&child);
     take(readings, &rows);
     assert_int_equal(rows.count, 2);
     assert_int_equal(rows.row[0].kib, kib);
-    assert_true(rows.row[0].t_ns >= first_ns + 50000000);
+    assert_true(rows.row[0].t_ns >= same_ns && rows.row[0].t_ns < rows.row[1].t_ns);
     assert_int_equal(rows.row[1].kib, kib + OWN_KIB);
     take(readings, &rows);
     assert_int_equal(rows.count, 0);
@@ -178,7 +189,7 @@ test_readings_with_the_same_value_are_one_row_and_one_more_before_it_changes(voi
 
 static void test_without_series_of_processes_there_is_the_sum_alone(void **state)
 {
-    struct unit_child child = unit_fork(grow, NULL);
+    struct unit_child child = grower();
     struct mw_readings *readings = readings_of(MW_METRIC_BIT(MW_METRIC_SHMEM), false, true);
     struct rows rows = {0};
 
@@ -200,7 +211,7 @@ static int stop(void *context, const struct mw_row *row)
 
 static void test_a_row_that_cannot_be_kept_ends_the_giving(void **state)
 {
-    struct unit_child child = unit_fork(grow, NULL);
+    struct unit_child child = grower();
     struct mw_readings *readings =
         readings_of(MW_METRIC_BIT(MW_METRIC_VMS) | MW_METRIC_BIT(MW_METRIC_SWAP), true, true);
     int given = 0;
