@@ -5,10 +5,11 @@
 #include "capture/procfs.h"
 #include "capture/queue.h"
 #include "capture/sampler.h"
+#include "record/exit.h"
 #include "record/functions.h"
 #include "record/readings.h"
+#include "record/reaped.h"
 #include "store/writer.h"
-#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* 32,768 records, 1 MiB: what 16 series produce in two seconds at 1 kHz, while the disk stalls. */
@@ -29,19 +29,13 @@ enum { QUEUE_RECORDS = 32768 };
 static const int64_t commit_pause_ns = 200000000;
 static const int64_t clock_tolerance_ns = 10000000;
 
-/* A process that the caller has reaped. */
-struct reaped {
-    pid_t pid;
-    int wait_status;
-    int64_t t_ns, max_rss_kib;
-};
-
 struct mw_session {
     struct mw_writer *writer;
     struct mw_queue *queue;
     struct mw_sampler *sampler;
     struct mw_readings *readings;
     struct mw_windows *windows;
+    struct mw_reaped *reaped;
     struct mw_functions *functions; /* NULL: there is no place for marks */
     char *version, *note;
     char **command; /* ends with NULL */
@@ -69,12 +63,6 @@ struct mw_session {
     int64_t realtime_offset_ns; /* of the last clock row */
     uint64_t ticks_committed;
 
-    pthread_mutex_t reaped_mutex; /* of told */
-    struct reaped *told;          /* by the caller's thread */
-    size_t told_count, told_room;
-    struct reaped *reaped; /* of these, not stored yet */
-    size_t reaped_count, reaped_room;
-
     int failure_fd;
     struct mw_error failure; /* of the writer thread; set before failure_fd becomes readable */
     atomic_bool failed;
@@ -86,16 +74,6 @@ static int64_t to_us(const struct mw_session *session, int64_t t_ns)
 }
 
 /* --- the writer thread ------------------------------------------------------------------------ */
-
-static int exit_status(int wait_status)
-{
-    return wait_status >= 0 && WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
-}
-
-static int exit_signal(int wait_status)
-{
-    return wait_status >= 0 && WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : -1;
-}
 
 static int store_record(struct mw_session *session, const struct mw_record *record,
                         struct mw_error *error)
@@ -117,15 +95,15 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
                                    (const char *const *)record->image->arguments,
                                    record->image->argument_count, error);
     case MW_RECORD_END:
-        return mw_writer_end_process(writer, record->slot, t_us, exit_status(record->end_status),
-                                     exit_signal(record->end_status), error);
+        return mw_writer_end_process(writer, record->slot, t_us, mw_exit_status(record->end_status),
+                                     mw_exit_signal(record->end_status), error);
     case MW_RECORD_STATUS:
         return mw_writer_set_exit(writer,
                                   &(struct mw_exit){
                                       .pid = record->status.pid,
                                       .t_us = t_us,
-                                      .status = exit_status(record->status.wait_status),
-                                      .signal = exit_signal(record->status.wait_status),
+                                      .status = mw_exit_status(record->status.wait_status),
+                                      .signal = mw_exit_signal(record->status.wait_status),
                                       .max_rss_kib = -1,
                                   },
                                   &stored, error);
@@ -301,51 +279,13 @@ static int follow_clock(struct mw_session *session, int64_t now_ns, struct mw_er
     return mw_writer_add_clock(session->writer, to_us(session, now_ns), now_ns + offset_ns, error);
 }
 
-/* Takes over what the caller's thread has told, which must never wait for the disk. */
-static void collect_reaped(struct mw_session *session)
-{
-    pthread_mutex_lock(&session->reaped_mutex);
-    for (size_t i = 0; i < session->told_count; i++) {
-        if (mw_array_reserve(&session->reaped, session->reaped_count, &session->reaped_room,
-                             sizeof *session->reaped))
-            session->reaped[session->reaped_count++] = session->told[i];
-    }
-    session->told_count = 0;
-    pthread_mutex_unlock(&session->reaped_mutex);
-}
-
-/* One whose end has not come through the queue waits for it. */
-static int store_reaped(struct mw_session *session, struct mw_error *error)
-{
-    size_t kept = 0;
-    int code = 0;
-
-    collect_reaped(session);
-    for (size_t i = 0; code == 0 && i < session->reaped_count; i++) {
-        const struct reaped reaped = session->reaped[i];
-        bool stored = false;
-
-        code = mw_writer_set_exit(session->writer,
-                                  &(struct mw_exit){.pid = reaped.pid,
-                                                    .t_us = to_us(session, reaped.t_ns),
-                                                    .status = exit_status(reaped.wait_status),
-                                                    .signal = exit_signal(reaped.wait_status),
-                                                    .max_rss_kib = reaped.max_rss_kib},
-                                  &stored, error);
-        if (!stored)
-            session->reaped[kept++] = reaped;
-    }
-    session->reaped_count = kept;
-    return code;
-}
-
 static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *error)
 {
     int code;
 
     session->next_commit_ns = now_ns + commit_pause_ns;
     if ((code = follow_clock(session, now_ns, error)) < 0 ||
-        (code = store_reaped(session, error)) < 0 ||
+        (code = mw_reaped_store(session->reaped, session->writer, session->start_ns, error)) < 0 ||
         (session->functions && (code = mw_functions_flush(session->functions, error)) < 0) ||
         (code = store_progress(session, now_ns, false, error)) < 0)
         return code;
@@ -437,7 +377,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
     if ((code = drain_queue(session, error)) < 0 ||
         (code = mw_windows_finish(session->windows, store_row, session)) < 0 ||
         (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
-        (code = store_reaped(session, error)) < 0 ||
+        (code = mw_reaped_store(session->reaped, session->writer, session->start_ns, error)) < 0 ||
         (session->functions && (code = mw_functions_finish(session->functions, error)) < 0) ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
@@ -548,7 +488,6 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     sem_init(&session->sampler_ready, 0, 0);
     sem_init(&session->sampler_go, 0, 0);
     sem_init(&session->writer_go, 0, 0);
-    pthread_mutex_init(&session->reaped_mutex, NULL);
     session->interval_ns = options->interval_ns;
     session->rss_bound_bytes = mw_resident_bound_kib() * 1024; /* while there is only this thread */
     session->tracking = options->tracking;
@@ -561,11 +500,12 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
         .sum = options->children != MW_CHILDREN_NONE,
     });
     session->windows = mw_windows_new(series_of_processes ? options->window_ns : MW_WINDOW_OFF);
+    session->reaped = mw_reaped_new();
     session->version = strdup(options->version);
     session->note = options->note ? strdup(options->note) : NULL;
     if (session->failure_fd < 0)
         code = mw_error_errno(error, errno, "eventfd");
-    else if (!session->readings || !session->windows || !session->version ||
+    else if (!session->readings || !session->windows || !session->reaped || !session->version ||
              (options->note && !session->note) || copy_command(session, options) < 0)
         code = mw_error_errno(error, ENOMEM, "cannot record");
     else if ((code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
@@ -649,15 +589,8 @@ void mw_session_start(struct mw_session *session)
 void mw_session_tell_end(struct mw_session *session, pid_t pid, int wait_status,
                          int64_t max_rss_kib)
 {
-    const struct reaped reaped = {pid, wait_status, mw_now_ns(), max_rss_kib};
-
-    if (atomic_load(&session->failed) || session->children == MW_CHILDREN_NONE)
-        return;
-    pthread_mutex_lock(&session->reaped_mutex);
-    if (mw_array_reserve(&session->told, session->told_count, &session->told_room,
-                         sizeof *session->told))
-        session->told[session->told_count++] = reaped;
-    pthread_mutex_unlock(&session->reaped_mutex);
+    if (!atomic_load(&session->failed) && session->children != MW_CHILDREN_NONE)
+        mw_reaped_tell(session->reaped, pid, wait_status, max_rss_kib);
 }
 
 int mw_session_failure_fd(const struct mw_session *session)
@@ -720,12 +653,10 @@ void mw_session_free(struct mw_session *session)
     mw_readings_free(session->readings);
     mw_windows_free(session->windows);
     mw_functions_close(session->functions);
+    mw_reaped_free(session->reaped);
     sem_destroy(&session->sampler_ready);
     sem_destroy(&session->sampler_go);
     sem_destroy(&session->writer_go);
-    pthread_mutex_destroy(&session->reaped_mutex);
-    free(session->told);
-    free(session->reaped);
     if (session->failure_fd >= 0)
         close(session->failure_fd);
     for (size_t i = 0; i < session->command_length; i++)
