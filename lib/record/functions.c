@@ -87,12 +87,14 @@ void mw_functions_close(struct mw_functions *functions)
 
 const char *mw_functions_path(const struct mw_functions *functions)
 {
-    return mw_marks_path(functions->marks);
+    return functions ? mw_marks_path(functions->marks) : NULL;
 }
 
 int mw_functions_begin(struct mw_functions *functions, struct mw_writer *writer,
                        const struct mw_run *run, int64_t start_ns, struct mw_error *error)
 {
+    if (!functions)
+        return 0;
     functions->writer = writer;
     functions->root_only = run->children == MW_CHILDREN_NONE;
     functions->calls = mw_calls_new(&(struct mw_calls_options){
@@ -125,6 +127,8 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
     const struct mw_calls_sink sink = sink_of(functions);
     int code = 0;
 
+    if (!functions)
+        return 0;
     if (functions->root_only && functions->root == 0)
         return 0; /* nobody knows yet whose marks count */
     while (code == 0 && (functions->next_taken < functions->taken_count || take(functions)) &&
@@ -139,6 +143,8 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
 
 uint64_t mw_functions_lost(const struct mw_functions *functions)
 {
+    if (!functions)
+        return 0;
     return mw_marks_lost(functions->marks) +
            (functions->calls ? mw_calls_lost(functions->calls) : 0);
 }
@@ -164,7 +170,7 @@ static bool remember_pid(struct mw_functions *functions, uint32_t slot, pid_t pi
 
 static pid_t pid_of(const struct mw_functions *functions, uint32_t slot)
 {
-    return slot < functions->pid_count ? functions->pids[slot] : 0;
+    return functions && slot < functions->pid_count ? functions->pids[slot] : 0;
 }
 
 int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint32_t slot,
@@ -172,6 +178,8 @@ int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint
 {
     const struct mw_calls_sink sink = sink_of(functions);
 
+    if (!functions)
+        return 0;
     if (functions->root == 0)
         functions->root = pid;
     if (!remember_pid(functions, slot, pid))
@@ -216,7 +224,7 @@ int mw_functions_flush(struct mw_functions *functions, struct mw_error *error)
 {
     const struct mw_calls_sink sink = sink_of(functions);
 
-    return result(functions, mw_calls_flush(functions->calls, &sink), error);
+    return functions ? result(functions, mw_calls_flush(functions->calls, &sink), error) : 0;
 }
 
 int mw_functions_finish(struct mw_functions *functions, struct mw_error *error)
@@ -224,6 +232,8 @@ int mw_functions_finish(struct mw_functions *functions, struct mw_error *error)
     const struct mw_calls_sink sink = sink_of(functions);
     int code;
 
+    if (!functions)
+        return 0;
     if ((code = mw_functions_advance(functions, mw_now_ns(), error)) < 0)
         return code;
     return result(functions, mw_calls_finish(functions->calls, &sink), error);

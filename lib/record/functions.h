@@ -2,7 +2,9 @@
  * Function marks in a recording: takes them out of the channel (capture/marks.h), makes calls of
  * them (calls.h), and stores these.
  *
- * All functions but mw_functions_wait and mw_functions_wake are for the writer's thread.
+ * All functions but mw_functions_wait and mw_functions_wake are for the writer's thread. NULL in
+ * the place of what mw_functions_open makes stands for a recording without marks: nothing is done,
+ * and 0 returned. Only who waits needs a channel.
  */
 #ifndef MW_RECORD_FUNCTIONS_H
 #define MW_RECORD_FUNCTIONS_H
@@ -22,10 +24,9 @@ struct mw_functions;
  */
 int mw_functions_open(struct mw_functions **ret_functions, bool resets, struct mw_error *error);
 
-/* NULL is fine. */
 void mw_functions_close(struct mw_functions *functions);
 
-/* What the target needs in its environment: the path of the channel. */
+/* What the target needs in its environment: the path of the channel. NULL where there is none. */
 const char *mw_functions_path(const struct mw_functions *functions);
 
 /* The recording begins. The writer must have begun its run. */

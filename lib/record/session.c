@@ -120,7 +120,7 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
 static int store_row(void *context, const struct mw_row *row)
 {
     struct mw_session *session = context;
-    bool counts = session->functions && row->taken_ns != 0;
+    bool counts = row->taken_ns != 0;
     uint32_t slot = row->slot == MW_RECORD_TREE ? MW_SLOT_TREE : row->slot;
 
     int code = row->again
@@ -178,8 +178,6 @@ static int inform_functions(struct mw_session *session, const struct mw_record *
     struct mw_functions *functions = session->functions;
     int code;
 
-    if (!functions)
-        return 0;
     if ((code = mw_functions_advance(functions, record->t_ns, error)) < 0)
         return code;
     switch (record->kind) {
@@ -229,7 +227,7 @@ static struct mw_recorder_cost recorder_cost(const struct mw_session *session,
         .blind_us = mw_windows_blind_ns(session->windows) / 1000,
         .lost_events = figures->lost_events,
         .dropped_records = figures->dropped_records,
-        .lost_marks = session->functions ? mw_functions_lost(session->functions) : 0,
+        .lost_marks = mw_functions_lost(session->functions),
     };
 }
 
@@ -286,7 +284,7 @@ static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *e
     session->next_commit_ns = now_ns + commit_pause_ns;
     if ((code = follow_clock(session, now_ns, error)) < 0 ||
         (code = mw_reaped_store(session->reaped, session->writer, session->start_ns, error)) < 0 ||
-        (session->functions && (code = mw_functions_flush(session->functions, error)) < 0) ||
+        (code = mw_functions_flush(session->functions, error)) < 0 ||
         (code = store_progress(session, now_ns, false, error)) < 0)
         return code;
     return mw_writer_commit(session->writer, error);
@@ -334,7 +332,7 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
     int code = tracking && scheduling ? mw_writer_begin_run(session->writer, &run, error)
                                       : mw_error_errno(error, ENOMEM, "cannot record");
 
-    if (code == 0 && session->functions)
+    if (code == 0)
         code =
             mw_functions_begin(session->functions, session->writer, &run, session->start_ns, error);
     free(tracking);
@@ -348,7 +346,7 @@ static int work(struct mw_session *session, struct mw_error *error)
     int64_t now_ns = mw_now_ns();
     int code = drain_queue(session, error);
 
-    if (code == 0 && session->functions)
+    if (code == 0)
         code = mw_functions_advance(session->functions, now_ns, error);
     if (code == 0 && now_ns >= mw_windows_due_ns(session->windows))
         code = mw_windows_take(session->windows, store_row, session);
@@ -378,7 +376,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
         (code = mw_windows_finish(session->windows, store_row, session)) < 0 ||
         (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
         (code = mw_reaped_store(session->reaped, session->writer, session->start_ns, error)) < 0 ||
-        (session->functions && (code = mw_functions_finish(session->functions, error)) < 0) ||
+        (code = mw_functions_finish(session->functions, error)) < 0 ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
     return mw_writer_end_run(session->writer, session->end.outcome, session->end.exit_status,
@@ -521,7 +519,7 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
 
 const char *mw_session_marks_path(const struct mw_session *session)
 {
-    return session->functions ? mw_functions_path(session->functions) : NULL;
+    return mw_functions_path(session->functions);
 }
 
 const char *mw_session_notice(const struct mw_session *session)

@@ -145,8 +145,9 @@ def ordinary_user():
 
 
 def deny(*calls):
-    """What a child does before exec so that perf or the connector is refused to it, with EACCES."""
-    numbers = {"x86_64": (298, 41), "aarch64": (241, 198)}.get(platform.machine())
+    """What a child does before exec so that perf, the connector or a memfd is refused to it, with
+    EACCES."""
+    numbers = {"x86_64": (298, 41, 319), "aarch64": (241, 198, 279)}.get(platform.machine())
     if not numbers:
         pytest.skip(f"the numbers of system calls on {platform.machine()} are not known here")
     load, equal, give, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000 | 13
@@ -156,6 +157,8 @@ def deny(*calls):
     if "connector" in calls:  # socket(AF_NETLINK, …, NETLINK_CONNECTOR)
         steps += [(equal, 0, 5, numbers[1]), (load, 0, 0, 16), (equal, 0, 3, 16),
                   (load, 0, 0, 32), (equal, 0, 1, 11), (give, 0, 0, refuse)]
+    if "memfd" in calls:
+        steps += [(equal, 0, 1, numbers[2]), (give, 0, 0, refuse)]
     steps += [(give, 0, 0, allow)]
 
     class Step(ctypes.Structure):

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import Guided, assert_one_line, guided, process_of, processes_of, query
+from conftest import Guided, assert_one_line, deny, guided, process_of, processes_of, query
 
 MIB = 1 << 20
 
@@ -181,6 +181,15 @@ def test_recorder_that_is_stopped_counts_what_it_missed(folder, tracking):
     if run["recorder"]["tracking"] in ("perf", "connector"):
         assert len(run["processes"]) == 21 or run["recorder"]["lost_events"] > 0
     assert all(process["end_s"] is not None for process in run["processes"])
+
+
+def test_without_a_place_for_marks_everything_else_is_recorded(folder):
+    result = folder.call("run", "-o", "a.db", "sh", "-c", "echo ${MEMWATCH_MARKS-none}; (sleep 0.5); exit 3",
+                         preexec_fn=deny("memfd"))
+    assert (result.returncode, result.stdout) == (3, b"none\n")
+    assert b"cannot take marks of functions: Permission denied\n" in result.stderr
+    run = folder.last_run("a.db")
+    assert run["peak"]["bytes"] > 0 and len(run["processes"]) == 2
 
 
 # --- processes of other users ----------------------------------------------------------------
