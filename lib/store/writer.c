@@ -1,10 +1,10 @@
 #include "store/writer.h"
 
+#include "store/ended.h"
 #include "store/file.h"
 #include "store/high.h"
 #include "store/migrate.h"
 #include "store/sql.h"
-#include "util/array.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -98,14 +98,6 @@ struct entity {
     } series[MW_METRIC_COUNT];
 };
 
-/* A process that has ended. */
-struct ended {
-    int64_t process; /* row id */
-    int pid;
-    int64_t start_us, end_us;
-    struct high peak;
-};
-
 struct mw_writer {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
@@ -127,12 +119,8 @@ struct mw_writer {
     struct entity tree;
     struct entity *entities; /* by slot */
     size_t entity_count;
-    struct ended *ended; /* in the last moments, by the time of their end */
-    size_t ended_count, ended_room;
+    struct ended_list ended; /* of processes, in the last moments */
 };
-
-/* So long after its end somebody may tell how a process ended. */
-static const int64_t longest_memory_us = 10000000;
 
 /* A series counts its time from its own start, so that it fits into four bytes. */
 static const int64_t longest_series_us = INT32_MAX;
@@ -311,7 +299,7 @@ void mw_writer_close(struct mw_writer *writer)
     if (writer->lock_fd >= 0)
         close(writer->lock_fd);
     free(writer->entities);
-    free(writer->ended);
+    ended_clear(&writer->ended);
     free(writer->path);
     free(writer);
 }
@@ -541,28 +529,6 @@ static int flush_peak(struct mw_writer *writer, enum statement which, int64_t ro
     return run_statement(writer, which, error);
 }
 
-/* Keeps what is needed should somebody tell how a process ended. */
-static void remember_end(struct mw_writer *writer, const struct entity *entity, int64_t end_us)
-{
-    if (mw_array_reserve(&writer->ended, writer->ended_count, &writer->ended_room,
-                         sizeof *writer->ended))
-        writer->ended[writer->ended_count++] =
-            (struct ended){entity->process, entity->pid, entity->start_us, end_us, entity->peak};
-}
-
-static void forget_ends(struct mw_writer *writer)
-{
-    size_t old = 0;
-
-    while (old < writer->ended_count &&
-           writer->ended[old].end_us < writer->duration_us - longest_memory_us)
-        old++;
-    if (old == 0)
-        return;
-    writer->ended_count -= old;
-    memmove(writer->ended, writer->ended + old, writer->ended_count * sizeof *writer->ended);
-}
-
 int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
                           int exit_signal, struct mw_error *error)
 {
@@ -574,20 +540,12 @@ int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_u
         (code = flush_peak(writer, SET_PROCESS_PEAK, entity->process, &entity->peak, error)) < 0)
         return code;
     entity->live = false;
-    remember_end(writer, entity, end_us);
+    ended_add(&writer->ended, &(struct ended){entity->process, entity->pid, entity->start_us,
+                                              end_us, entity->peak});
     BIND(writer, END_PROCESS, entity->process, end_us);
     bind_optional(statement, 3, exit_status);
     bind_optional(statement, 4, exit_signal);
     return run_statement(writer, END_PROCESS, error);
-}
-
-static struct ended *find_ended(struct mw_writer *writer, const struct mw_exit *exit)
-{
-    for (size_t i = writer->ended_count; i > 0; i--) {
-        if (writer->ended[i - 1].pid == exit->pid && writer->ended[i - 1].start_us <= exit->t_us)
-            return &writer->ended[i - 1];
-    }
-    return NULL;
 }
 
 /* Whether the pid was given to a later process before the moment for which an exit stands. */
@@ -606,7 +564,8 @@ int mw_writer_set_exit(struct mw_writer *writer, const struct mw_exit *exit, boo
                        struct mw_error *error)
 {
     sqlite3_stmt *statement = writer->statements[SET_EXIT];
-    struct ended *ended = is_live(writer, exit) ? NULL : find_ended(writer, exit);
+    struct ended *ended =
+        is_live(writer, exit) ? NULL : ended_find(&writer->ended, exit->pid, exit->t_us);
     int code;
 
     *ret_stored = ended != NULL;
@@ -749,7 +708,7 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
 
     if (!writer->in_transaction)
         return 0;
-    forget_ends(writer);
+    ended_forget(&writer->ended, writer->duration_us);
     for (size_t i = 0; i < writer->entity_count; i++) {
         struct entity *entity = &writer->entities[i];
 
