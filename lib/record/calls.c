@@ -1,6 +1,7 @@
 #include "record/calls.h"
 
 #include "record/summits.h"
+#include "record/table.h"
 #include "record/tally.h"
 #include "util/array.h"
 
@@ -24,9 +25,8 @@ struct open_call {
 
 /* The open calls of a thread or a track; there are none of which no call is open. */
 struct stack {
+    struct mw_element element; /* its track: a thread's id, or a track's number with a minus sign */
     struct process *process;
-    int64_t track;            /* a thread's id, or a track's number with a minus sign */
-    struct stack *next_hash;  /* of the same place in the table, or free as well */
     struct stack *next, **at; /* the next of the same process, and what points to this one */
     struct open_call *calls;
     size_t depth, room;
@@ -35,9 +35,8 @@ struct stack {
 };
 
 struct process {
-    pid_t pid;
+    struct mw_element element; /* its track is 0 */
     uint32_t slot;
-    struct process *next_hash; /* of the same place in the table, or free as well */
     struct stack *stacks;
     int64_t sample_kib; /* the last, which holds; -1: there was none */
     int64_t reset_ns;   /* when the last upper bound was, at the latest */
@@ -47,24 +46,18 @@ struct process {
     struct mw_summits samples, windows, uppers;
 };
 
-/* Chained hash tables: elements are found by what is hashed, and moved when a table grows. */
 struct mw_calls {
     struct mw_calls_options options;
     struct mw_tally *tally;
     uint64_t lost;
     size_t open_count;
     int64_t gap_ns; /* marks were lost up to then */
-    struct process **processes;
-    size_t process_count, process_places; /* places: a power of two */
-    struct stack **stacks;
-    size_t stack_count, stack_places;
-    struct process *free_processes, *last_process; /* last: that of the last mark, or NULL */
-    struct stack *free_stacks, *last_stack;
+    struct mw_table processes, stacks;
+    struct process *last_process; /* that of the last mark, or NULL */
+    struct stack *last_stack;
 };
 
 /* --- life cycle ------------------------------------------------------------------------------- */
-
-enum { FIRST_PLACES = 64 };
 
 struct mw_calls *mw_calls_new(const struct mw_calls_options *options)
 {
@@ -75,59 +68,38 @@ struct mw_calls *mw_calls_new(const struct mw_calls_options *options)
     calls->options = *options;
     calls->gap_ns = INT64_MIN;
     calls->tally = mw_tally_new(options->budget);
-    calls->processes = calloc(FIRST_PLACES, sizeof(struct process *));
-    calls->stacks = calloc(FIRST_PLACES, sizeof(struct stack *));
-    calls->process_places = calls->stack_places = FIRST_PLACES;
-    if (!calls->tally || !calls->processes || !calls->stacks) {
+    if (!calls->tally || !mw_table_init(&calls->processes, sizeof(struct process)) ||
+        !mw_table_init(&calls->stacks, sizeof(struct stack))) {
         mw_calls_free(calls);
         return NULL;
     }
     return calls;
 }
 
-static void free_stacks(struct stack *stack)
+static void clear_stack(void *element)
 {
-    while (stack) {
-        struct stack *next = stack->next_hash;
+    struct stack *stack = element;
 
-        free(stack->calls);
-        free(stack);
-        stack = next;
-    }
+    free(stack->calls);
 }
 
-static void free_processes(struct process *process)
+static void clear_process(void *element)
 {
-    while (process) {
-        struct process *next = process->next_hash;
+    struct process *process = element;
 
-        mw_summits_clear(&process->samples);
-        mw_summits_clear(&process->windows);
-        mw_summits_clear(&process->uppers);
-        free(process);
-        process = next;
-    }
+    mw_summits_clear(&process->samples);
+    mw_summits_clear(&process->windows);
+    mw_summits_clear(&process->uppers);
 }
 
 void mw_calls_free(struct mw_calls *calls)
 {
     if (!calls)
         return;
-    for (size_t i = 0; calls->stacks && i < calls->stack_places; i++)
-        free_stacks(calls->stacks[i]);
-    for (size_t i = 0; calls->processes && i < calls->process_places; i++)
-        free_processes(calls->processes[i]);
-    free_stacks(calls->free_stacks);
-    free_processes(calls->free_processes);
-    free(calls->stacks);
-    free(calls->processes);
+    mw_table_clear(&calls->stacks, clear_stack);
+    mw_table_clear(&calls->processes, clear_process);
     mw_tally_free(calls->tally);
     free(calls);
-}
-
-static size_t place(uint64_t key, size_t places)
-{
-    return (size_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (places - 1);
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
@@ -136,40 +108,9 @@ static struct process *find_process(struct mw_calls *calls, pid_t pid)
 {
     struct process *process = calls->last_process;
 
-    if (process && process->pid == pid)
+    if (process && process->element.key.pid == pid)
         return process;
-    process = calls->processes[place((uint64_t)pid, calls->process_places)];
-    while (process && process->pid != pid)
-        process = process->next_hash;
-    return process;
-}
-
-static void hash_process(struct mw_calls *calls, struct process *process)
-{
-    struct process **at = &calls->processes[place((uint64_t)process->pid, calls->process_places)];
-
-    process->next_hash = *at;
-    *at = process;
-}
-
-/* A table that is full is twice as large afterwards, where there is the memory. */
-static void grow_processes(struct mw_calls *calls)
-{
-    size_t before = calls->process_places;
-    struct process **old = calls->processes;
-    struct process **larger = calloc(before * 2, sizeof(struct process *));
-
-    if (!larger)
-        return;
-    calls->processes = larger;
-    calls->process_places = before * 2;
-    for (size_t i = 0; i < before; i++) {
-        for (struct process *process = old[i], *next; process; process = next) {
-            next = process->next_hash;
-            hash_process(calls, process);
-        }
-    }
-    free(old);
+    return mw_table_find(&calls->processes, (struct mw_key){.pid = pid});
 }
 
 /* Finds a process, and adds it where it is new; NULL when memory ran out. */
@@ -179,41 +120,28 @@ static struct process *need_process(struct mw_calls *calls, pid_t pid)
 
     if (process)
         return process;
-    process = calls->free_processes;
-    if (process)
-        calls->free_processes = process->next_hash;
-    else if (!(process = calloc(1, sizeof *process)))
+    process = mw_table_add(&calls->processes, (struct mw_key){.pid = pid});
+    if (!process)
         return NULL;
-    process->pid = pid;
     process->slot = MW_CALLS_NO_SLOT;
     process->sample_kib = -1;
     process->window_ns = 0;
-    if (calls->process_count++ >= calls->process_places)
-        grow_processes(calls);
-    hash_process(calls, process);
     return process;
 }
 
 /* Forgets a process without open calls. */
 static void drop_process(struct mw_calls *calls, struct process *process)
 {
-    struct process **at = &calls->processes[place((uint64_t)process->pid, calls->process_places)];
-
-    while (*at != process)
-        at = &(*at)->next_hash;
-    *at = process->next_hash;
-    process->next_hash = calls->free_processes;
-    calls->free_processes = process;
-    calls->process_count--;
+    mw_table_drop(&calls->processes, process);
     if (calls->last_process == process)
         calls->last_process = NULL;
 }
 
 /* --- stacks ----------------------------------------------------------------------------------- */
 
-static uint64_t stack_key(const struct process *process, int64_t track)
+static struct mw_key stack_key(const struct process *process, int64_t track)
 {
-    return (uint64_t)process->pid << 32 ^ (uint64_t)track;
+    return (struct mw_key){process->element.key.pid, track};
 }
 
 static struct stack *find_stack(struct mw_calls *calls, const struct process *process,
@@ -221,42 +149,12 @@ static struct stack *find_stack(struct mw_calls *calls, const struct process *pr
 {
     struct stack *stack = calls->last_stack;
 
-    if (stack && stack->process == process && stack->track == track)
+    if (stack && stack->process == process && stack->element.key.track == track)
         return stack;
-    stack = calls->stacks[place(stack_key(process, track), calls->stack_places)];
-    while (stack && (stack->process != process || stack->track != track))
-        stack = stack->next_hash;
+    stack = mw_table_find(&calls->stacks, stack_key(process, track));
     if (stack)
         calls->last_stack = stack;
     return stack;
-}
-
-static void hash_stack(struct mw_calls *calls, struct stack *stack)
-{
-    struct stack **at =
-        &calls->stacks[place(stack_key(stack->process, stack->track), calls->stack_places)];
-
-    stack->next_hash = *at;
-    *at = stack;
-}
-
-static void grow_stacks(struct mw_calls *calls)
-{
-    size_t before = calls->stack_places;
-    struct stack **old = calls->stacks;
-    struct stack **larger = calloc(before * 2, sizeof(struct stack *));
-
-    if (!larger)
-        return;
-    calls->stacks = larger;
-    calls->stack_places = before * 2;
-    for (size_t i = 0; i < before; i++) {
-        for (struct stack *stack = old[i], *next; stack; stack = next) {
-            next = stack->next_hash;
-            hash_stack(calls, stack);
-        }
-    }
-    free(old);
 }
 
 /* Finds a stack, and adds it where it is new; NULL when memory ran out. */
@@ -266,22 +164,16 @@ static struct stack *need_stack(struct mw_calls *calls, struct process *process,
 
     if (stack)
         return stack;
-    stack = calls->free_stacks;
-    if (stack)
-        calls->free_stacks = stack->next_hash;
-    else if (!(stack = calloc(1, sizeof *stack)))
+    stack = mw_table_add(&calls->stacks, stack_key(process, track));
+    if (!stack)
         return NULL;
     stack->process = process;
-    stack->track = track;
     stack->suspended_ns = stack->suspended_since_ns = 0;
     stack->next = process->stacks;
     stack->at = &process->stacks;
     if (stack->next)
         stack->next->at = &stack->next;
     process->stacks = stack;
-    if (calls->stack_count++ >= calls->stack_places)
-        grow_stacks(calls);
-    hash_stack(calls, stack);
     calls->last_stack = stack;
     return stack;
 }
@@ -296,18 +188,11 @@ static void forget_memory(struct process *process)
 static void drop_stack(struct mw_calls *calls, struct stack *stack)
 {
     struct process *process = stack->process;
-    struct stack **at =
-        &calls->stacks[place(stack_key(process, stack->track), calls->stack_places)];
 
-    while (*at != stack)
-        at = &(*at)->next_hash;
-    *at = stack->next_hash;
+    mw_table_drop(&calls->stacks, stack);
     *stack->at = stack->next;
     if (stack->next)
         stack->next->at = stack->at;
-    stack->next_hash = calls->free_stacks;
-    calls->free_stacks = stack;
-    calls->stack_count--;
     if (calls->last_stack == stack)
         calls->last_stack = NULL;
     if (!process->stacks)
@@ -453,7 +338,7 @@ static int pop(struct mw_calls *calls, struct stack *stack, const struct end *en
         .function = open->function->figures.id,
         .process = -1,
         .number = open->number,
-        .track = stack->track,
+        .track = stack->element.key.track,
         .thread = open->thread,
         .depth = (unsigned)stack->depth,
         .from_us = to_us(calls, open->enter_ns),
@@ -683,12 +568,9 @@ int mw_calls_finish(struct mw_calls *calls, const struct mw_calls_sink *sink)
     static const struct end never = {.never = true, .kib = -1};
     int code = 0;
 
-    for (size_t i = 0; code == 0 && i < calls->process_places; i++) {
-        struct process *process = calls->processes[i];
-
-        for (; code == 0 && process; process = process->next_hash)
-            code = unwind_all(calls, process, &never, sink);
-    }
+    for (struct process *process = NULL;
+         code == 0 && (process = mw_table_next(&calls->processes, process));)
+        code = unwind_all(calls, process, &never, sink);
     return code == 0 ? mw_tally_finish(calls->tally, sink) : code;
 }
 
