@@ -10,10 +10,11 @@ set -eu
 
 cd "$(dirname "$0")/.."
 
-build_packages="gcc libc6-dev meson ninja-build pkg-config libsqlite3-dev libproc2-dev libjansson-dev"
+build_packages="gcc libc6-dev meson ninja-build pkg-config libsqlite3-dev libproc2-dev libjansson-dev
+    libpython3-dev"
 run_packages="gnuplot-nox python3"
 test_packages="git clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev python3-pytest python3-pytest-xdist
-    sqlite3 tmux util-linux bsdutils procps"
+    python3-memory-profiler python3-venv sqlite3 tmux util-linux bsdutils procps"
 
 if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi
 packages="$build_packages $run_packages"
@@ -73,7 +74,7 @@ build() {
         rm -rf build
         quietly meson setup --buildtype=release --prefix "$prefix" build
     fi
-    quietly ninja -C build cmd/memwatch
+    quietly ninja -C build cmd/memwatch lib/python/_memwatch/marks.abi3.so
     quietly meson install -C build --no-rebuild
 }
 

@@ -1,5 +1,6 @@
 #include "capture/launch.h"
 #include "cmd/command.h"
+#include "cmd/marking.h"
 #include "cmd/recording.h"
 #include "cmd/summary.h"
 #include "cmd/target.h"
@@ -31,6 +32,8 @@ enum {
     OPTION_METRIC,
     OPTION_PEAK_WINDOW,
     OPTION_TRACKING,
+    OPTION_TRACE,
+    OPTION_NO_FUNCTIONS,
     OPTION_NOTE,
     OPTION_NO_ARGUMENTS
 };
@@ -55,6 +58,12 @@ static const struct option_spec options[] = {
     {OPTION_TRACKING, "tracking", "HOW",
      "perf, connector: be told of every child; poll, scan: look for\nchildren; best (default): the "
      "first of these that works"},
+    {OPTION_TRACE, "trace", "PATTERN",
+     "mark the Python functions whose MODULE.QUALNAME matches, as\nif they had @profile: "
+     "'mypkg.*', "
+     "or by MODULE:QUALNAME,\n'*:Loader.load'; may be given again"},
+    {OPTION_NO_FUNCTIONS, "no-functions", NULL,
+     "leave Python programs without `profile`, and mark nothing"},
     {'d', "duration", "DUR", "stop recording after this time, then wait for the program"},
     {OPTION_NOTE, "note", "TEXT", "a remark to store with the recording"},
     {OPTION_NO_ARGUMENTS, "no-arguments", NULL,
@@ -67,7 +76,8 @@ struct run_options {
     struct mw_session_options session;
     const char *output, *module, *python;
     int64_t duration_ns; /* INT64_MAX: until the end */
-    bool quiet;
+    bool quiet, no_functions;
+    struct marking_patterns patterns;
     char **words;
 };
 
@@ -185,6 +195,11 @@ static int apply_option(struct run_options *run, int id, const char *value, stru
     case OPTION_PYTHON:
         run->python = value;
         break;
+    case OPTION_TRACE:
+        return marking_add_pattern(&run->patterns, value, error);
+    case OPTION_NO_FUNCTIONS:
+        run->no_functions = true;
+        break;
     case OPTION_NOTE:
         run->session.note = value;
         break;
@@ -215,6 +230,8 @@ static int parse_options(struct run_options *run, const struct command *command,
         return cmd_usage(command, "which program?");
     if (run->output && !*run->output)
         return cmd_usage(command, "the name of the output file is empty");
+    if (run->no_functions && run->patterns.list)
+        return cmd_usage(command, "--no-functions and --trace exclude each other");
     if (run->session.metrics & MW_METRIC_BIT(MW_METRIC_PEAK) &&
         run->session.window_ns == MW_WINDOW_OFF)
         return cmd_usage(command, "there is no metric peak with --peak-window off");
@@ -293,14 +310,21 @@ static int catch_signals(struct run *run, struct mw_error *error)
     return run->signal_fd < 0 ? mw_error_errno(error, errno, "signalfd") : 0;
 }
 
+/* Lets the target mark its functions. */
+static int prepare_marks(const struct run *run, struct mw_error *error)
+{
+    bool is_wanted = run->session && !run->options.no_functions;
+
+    return marking_prepare(is_wanted ? mw_session_marks_path(run->session) : NULL,
+                           &run->options.patterns, error);
+}
+
 static int launch(struct run *run, struct mw_error *error)
 {
     int code;
 
-    if (run->session && mw_session_marks_path(run->session))
-        setenv("MEMWATCH_MARKS", mw_session_marks_path(run->session), 1);
-    else
-        unsetenv("MEMWATCH_MARKS"); /* that of a memwatch around this one */
+    if ((code = prepare_marks(run, error)) < 0)
+        return code;
     /* Who outlives its parent stays in the tree: it becomes a child of ours. */
     prctl(PR_SET_CHILD_SUBREAPER, 1UL);
     code = mw_launch_fork(&run->launch, run->target.path, run->target.arguments, &run->old_mask,
@@ -407,6 +431,25 @@ static void summarize(const struct run *run)
     recording_close(&recording);
 }
 
+/* Says why there are no functions, to who has asked for some, or would see a summary. */
+static void explain_no_functions(const struct run *run)
+{
+    const char *obstacle = marking_obstacle(run->target.path, run->target.arguments);
+    bool has_patterns = run->options.patterns.list;
+    struct recording recording;
+    struct mw_error error;
+
+    if (run->options.no_functions || !(has_patterns || (obstacle && !run->options.quiet)) ||
+        recording_open(&recording, run->path, &error) < 0)
+        return;
+    if (recording.function_count == 0 && obstacle)
+        cmd_message("no functions were marked: %s hides `profile` from Python", obstacle);
+    else if (recording.function_count == 0)
+        cmd_message("--trace: no Python function of that name was called (names are "
+                    "MODULE.QUALNAME; the script itself is __main__)");
+    recording_close(&recording);
+}
+
 static void stop_recording(struct run *run, const struct mw_session_end *end)
 {
     struct mw_error error;
@@ -417,6 +460,7 @@ static void stop_recording(struct run *run, const struct mw_session_end *end)
         cmd_message("%s; what was recorded before can be read", error.text);
     mw_session_free(run->session);
     run->session = NULL;
+    explain_no_functions(run);
     summarize(run);
 }
 
@@ -491,6 +535,7 @@ static void clear(struct run *run)
     mw_session_free(run->session);
     mw_launch_free(run->launch);
     target_clear(&run->target);
+    marking_clear_patterns(&run->options.patterns);
     free(run->path);
     for (int *fd = (int[]){run->signal_fd, run->process_fd, run->timer_fd, -2}; *fd != -2; fd++) {
         if (*fd >= 0)

@@ -182,6 +182,21 @@ static void print_metrics(FILE *out, const struct recording *recording)
         fputs(" (plot --metric)\n", out);
 }
 
+static void print_functions(FILE *out, const struct recording *recording)
+{
+    uint64_t calls = 0, lost = recording->run->recorder.lost_marks;
+    char count[MW_FORMAT_SIZE], call_count[MW_FORMAT_SIZE];
+
+    for (size_t i = 0; i < recording->function_count; i++)
+        calls += recording->functions[i].calls;
+    fprintf(out, "  functions  %s, %s calls",
+            mw_format_count(count, (int64_t)recording->function_count),
+            mw_format_count(call_count, (int64_t)calls));
+    if (lost > 0)
+        fprintf(out, "; %s marks lost", mw_format_count(count, (int64_t)lost));
+    fputs(" (memwatch functions)\n", out);
+}
+
 static void print_ticks(FILE *out, const struct mw_run *run)
 {
     char taken[MW_FORMAT_SIZE], due[MW_FORMAT_SIZE], late[MW_FORMAT_SIZE], gap[MW_FORMAT_SIZE];
@@ -240,6 +255,8 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
     if (recording->process_count > 1)
         print_processes(out, recording);
     print_metrics(out, recording);
+    if (recording->function_count > 0)
+        print_functions(out, recording);
     print_ticks(out, recording->run);
     print_recorder(out, recording->run);
     fprintf(out, "  file       %s (%s)\n", path,

@@ -38,9 +38,10 @@ struct process {
     struct mw_element element; /* its track is 0 */
     uint32_t slot;
     struct stack *stacks;
-    int64_t sample_kib; /* the last, which holds; -1: there was none */
-    int64_t reset_ns;   /* when the last upper bound was, at the latest */
-    int64_t window_ns;  /* when the present window began; 0: before all marks */
+    int64_t known_kib; /* the last RSS that was sampled or read, which holds; -1: there is none */
+    int64_t known_ns;  /* since when */
+    int64_t reset_ns;  /* when the last upper bound was, at the latest */
+    int64_t window_ns; /* when the present window began; 0: before all marks */
     /* While a call is open: samples by their time, windows by their start, and what windows allow
      * at most by their end. */
     struct mw_summits samples, windows, uppers;
@@ -124,7 +125,8 @@ static struct process *need_process(struct mw_calls *calls, pid_t pid)
     if (!process)
         return NULL;
     process->slot = MW_CALLS_NO_SLOT;
-    process->sample_kib = -1;
+    process->known_kib = -1;
+    process->known_ns = 0;
     process->window_ns = 0;
     return process;
 }
@@ -214,6 +216,10 @@ static int64_t to_us(const struct mw_calls *calls, int64_t t_ns)
 /* An RSS that was read. Where memory ran out it says nothing, which is not wrong. */
 static void take_resident(struct process *process, int64_t t_ns, int64_t kib)
 {
+    if (t_ns >= process->known_ns) {
+        process->known_ns = t_ns;
+        process->known_kib = kib;
+    }
     if (process->stacks)
         mw_summits_add(&process->samples, &(struct mw_summit){t_ns, t_ns, t_ns, kib});
 }
@@ -254,7 +260,6 @@ void mw_calls_sample(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t ki
 
     if (!process)
         return;
-    process->sample_kib = kib;
     take_resident(process, t_ns, kib);
 }
 
@@ -385,10 +390,10 @@ static int unwind_all(struct mw_calls *calls, struct process *process, const str
 
 /* --- marks ------------------------------------------------------------------------------------ */
 
-/* The memory of the process at a mark: what it read, or the last sample, which holds. */
+/* The memory of the process at a mark: what it read, or what is known, which holds. */
 static int64_t memory_at(const struct process *process, const struct mw_mark *mark)
 {
-    return mark->resident_kib >= 0 ? mark->resident_kib : process->sample_kib;
+    return mark->resident_kib >= 0 ? mark->resident_kib : process->known_kib;
 }
 
 static int64_t track_of(const struct mw_mark *mark)

@@ -16,10 +16,10 @@
  * function gives its longest call and that with the highest peak: at the end of its process, or of
  * the recording. Calls that are still open at the end of the recording are all given.
  *
- * The memory of a call where its marks read none is that of the last sample, which holds until the
- * next. Its peak is at least what was read or sampled while it was open, and what high-water marks
- * said whose windows began and ended in it; it is at most what the windows said, where these cover
- * all of it: that is where its exit took a mark.
+ * The memory of a call where its marks read none is what was sampled or read last. Its peak is at
+ * least what was read or sampled while it was open, and what high-water marks said whose windows
+ * began and ended in it; it is at most what the windows said, where these cover all of it: that is
+ * where its exit took a mark.
  *
  * Marks must come in the order of time, all marks of a process before its end, and a window before
  * the marks that are later than it: without it their bound would lack what it saw. Samples and

@@ -1,0 +1,5 @@
+"""What programs load below `memwatch run`."""
+
+from _memwatch.functions import profile
+
+__all__ = ["profile"]

@@ -1,0 +1,273 @@
+#include "python/_memwatch/trace.h"
+
+#include "python/_memwatch/code.h"
+#include "python/_memwatch/map.h"
+#include "python/_memwatch/task.h"
+
+#include <dlfcn.h>
+
+/* Incomplete in the stable interface of 3.8. */
+typedef struct _frame frame_object;
+
+static PyObject *resolve; /* of a code object and the name of its module, makes a Site or None */
+static struct map spans;  /* calls that pause, by their frames */
+static __thread bool is_busy; /* resolving: those calls are ours */
+
+/* What was found out or asked for the code object of a call; NULL: it is none of ours. */
+static struct code *find_code(PyObject *object)
+{
+    struct code *code = code_find(object);
+
+    if (code || is_busy)
+        return code;
+    is_busy = true;
+    code = code_learn(object, PyEval_GetGlobals(), resolve);
+    is_busy = false;
+    if (!code)
+        PyErr_WriteUnraisable(resolve);
+    return code;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+/* A call starts. */
+static void begin(struct code *code, const void *frame)
+{
+    struct span *span;
+
+    if (!code->pauses) {
+        span_mark(&code->site->at, MEMWATCH_KIND_ENTER_, span_current_track(), SPAN_READS_SELDOM);
+        return;
+    }
+    if ((span = map_get(&spans, frame)))
+        span_abandon(span); /* of another frame, which was at this place */
+    else if (!(span = calloc(1, sizeof *span)) || map_set(&spans, frame, span) < 0) {
+        free(span);
+        return;
+    }
+    *span = (struct span){.site = &code->site->at, .reading = SPAN_READS_SELDOM};
+    span_begin_step(span, track_choose(span, code->is_coroutine));
+}
+
+/* A call goes on. */
+static void go_on(const struct code *code, const void *frame)
+{
+    struct span *span = code->pauses ? map_get(&spans, frame) : NULL;
+
+    if (span)
+        span_begin_step(span, 0);
+}
+
+/* A call pauses, or ends. */
+static void stop(const struct code *code, const void *frame, bool has_ended)
+{
+    struct span *span = code->pauses ? map_get(&spans, frame) : NULL;
+
+    if (!code->pauses)
+        span_mark(&code->site->at, MEMWATCH_KIND_EXIT_, span_current_track(), SPAN_READS_SELDOM);
+    if (!span)
+        return;
+    span_end_step(span, has_ended);
+    if (has_ended)
+        free(map_remove(&spans, frame));
+}
+
+/* --- sys.monitoring: CPython 3.12 and later ------------------------------------------------------
+ */
+
+static PyObject *disable; /* what tells not to be called again for this code object */
+static PyObject *watch;   /* called once with each code object that is traced */
+
+/* The traced code object that an event is about; NULL: it is not traced, or on failure. */
+static struct code *code_of_event(PyObject *arguments)
+{
+    PyObject *object = PyTuple_GetItem(arguments, 0);
+    struct code *code = object ? code_find(object) : NULL;
+
+    return code && code->site ? code : NULL;
+}
+
+static const void *frame_of(const struct code *code)
+{
+    return code->pauses ? PyEval_GetFrame() : NULL;
+}
+
+static PyObject *on_start(PyObject *module, PyObject *arguments)
+{
+    PyObject *object = PyTuple_GetItem(arguments, 0), *result;
+    bool is_new = object && !code_find(object);
+    struct code *code = object ? find_code(object) : NULL;
+
+    (void)module;
+    if (!object)
+        return NULL;
+    if (!code) /* one that resolving itself has called, perhaps: another time it may be the
+                  program's */
+        Py_RETURN_NONE;
+    if (!code->site) {
+        Py_INCREF(disable);
+        return disable;
+    }
+    if (is_new) {
+        if (!(result = PyObject_CallFunctionObjArgs(watch, object, NULL)))
+            return NULL;
+        Py_DECREF(result);
+    }
+    begin(code, frame_of(code));
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_resume(PyObject *module, PyObject *arguments)
+{
+    struct code *code = code_of_event(arguments);
+
+    (void)module;
+    if (code)
+        go_on(code, frame_of(code));
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_yield(PyObject *module, PyObject *arguments)
+{
+    struct code *code = code_of_event(arguments);
+
+    (void)module;
+    if (code)
+        stop(code, frame_of(code), false);
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_end(PyObject *module, PyObject *arguments)
+{
+    struct code *code = code_of_event(arguments);
+
+    (void)module;
+    if (code)
+        stop(code, frame_of(code), true);
+    Py_RETURN_NONE;
+}
+
+/* --- the profile hook: before CPython 3.12 -------------------------------------------------------
+ */
+
+enum { EVENT_CALL = 0, EVENT_RETURN = 3 };
+
+typedef int hook_function(PyObject *self, frame_object *frame, int event, PyObject *value);
+
+static PyObject *(*get_code)(frame_object *frame); /* PyFrame_GetCode, of 3.9 and later */
+static void (*set_profile)(hook_function *hook, PyObject *self);
+static PyObject *pauses_at; /* whether a frame that returns a value only pauses */
+
+static PyObject *code_of_frame(frame_object *frame)
+{
+    return get_code ? get_code(frame) : PyObject_GetAttrString((PyObject *)frame, "f_code");
+}
+
+static bool has_paused(frame_object *frame)
+{
+    PyObject *answer = PyObject_CallFunctionObjArgs(pauses_at, (PyObject *)frame, NULL);
+    bool has = answer == Py_True;
+
+    if (!answer)
+        PyErr_WriteUnraisable(pauses_at);
+    Py_XDECREF(answer);
+    return has;
+}
+
+static int hook(PyObject *self, frame_object *frame, int event, PyObject *value)
+{
+    PyObject *object;
+    struct code *code;
+
+    (void)self;
+    if (event != EVENT_CALL && event != EVENT_RETURN)
+        return 0;
+    if (!(object = code_of_frame(frame)))
+        return -1;
+    code = event == EVENT_CALL ? find_code(object) : code_find(object);
+    if (code && code->site) {
+        if (event == EVENT_RETURN)
+            stop(code, frame, !value || !code->pauses || !has_paused(frame));
+        else if (map_get(&spans, frame))
+            go_on(code, frame);
+        else
+            begin(code, frame);
+    }
+    Py_DECREF(object);
+    return 0;
+}
+
+/* Python calls it at the first event in each new thread, in the place of a profile function. */
+static PyObject *hook_thread(PyObject *module, PyObject *arguments)
+{
+    PyObject *frame, *event, *value;
+
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "OOO", &frame, &event, &value))
+        return NULL;
+    set_profile(hook, NULL);
+    if (PyUnicode_CompareWithASCIIString(event, "call") == 0 &&
+        hook(NULL, (frame_object *)frame, EVENT_CALL, NULL) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* --- the module's functions ------------------------------------------------------------------- */
+
+static void keep(PyObject **place, PyObject *object)
+{
+    PyObject *old = *place;
+
+    Py_INCREF(object);
+    *place = object;
+    Py_XDECREF(old);
+}
+
+static PyObject *trace_by_monitoring(PyObject *module, PyObject *arguments)
+{
+    PyObject *resolve_given, *watch_given, *disable_given;
+
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "OOO", &resolve_given, &watch_given, &disable_given))
+        return NULL;
+    keep(&resolve, resolve_given);
+    keep(&watch, watch_given);
+    keep(&disable, disable_given);
+    Py_RETURN_NONE;
+}
+
+static PyObject *trace_by_hook(PyObject *module, PyObject *arguments)
+{
+    PyObject *resolve_given, *pauses_given;
+
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "OO", &resolve_given, &pauses_given))
+        return NULL;
+    /* Neither is part of the stable interface, but every CPython has them. */
+    *(void **)&set_profile = dlsym(RTLD_DEFAULT, "PyEval_SetProfile");
+    *(void **)&get_code = dlsym(RTLD_DEFAULT, "PyFrame_GetCode");
+    if (!set_profile) {
+        PyErr_SetString(PyExc_RuntimeError, "this Python has no profile hook");
+        return NULL;
+    }
+    keep(&resolve, resolve_given);
+    keep(&pauses_at, pauses_given);
+    set_profile(hook, NULL);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef trace_functions[] = {
+    {"trace_by_monitoring", trace_by_monitoring, METH_VARARGS,
+     "trace_by_monitoring(resolve, watch, DISABLE): gets ready for on_start() and its like.\n\n"
+     "resolve(code, name of its module) makes a Site, or None where the code is not traced;\n"
+     "watch(code) is called once with each that is."},
+    {"on_start", on_start, METH_VARARGS, "For PY_START, of all code objects."},
+    {"on_resume", on_resume, METH_VARARGS, "For PY_RESUME and PY_THROW."},
+    {"on_yield", on_yield, METH_VARARGS, "For PY_YIELD."},
+    {"on_end", on_end, METH_VARARGS, "For PY_RETURN and PY_UNWIND."},
+    {"trace_by_hook", trace_by_hook, METH_VARARGS,
+     "trace_by_hook(resolve, pauses_at): traces this thread.\n\n"
+     "pauses_at(frame) tells whether a frame that gives a value back only pauses."},
+    {"hook_thread", hook_thread, METH_VARARGS, "For threading.setprofile()."},
+    {NULL, NULL, 0, NULL},
+};
