@@ -407,6 +407,14 @@ static int collect(struct reading *reading)
     return code;
 }
 
+/* Names of a Python script all begin alike, which says nothing in a picture. */
+static const char *short_name(const char *name)
+{
+    static const char script[] = "__main__.";
+
+    return strncmp(name, script, strlen(script)) == 0 ? name + strlen(script) : name;
+}
+
 static int name_functions(struct brackets *brackets)
 {
     brackets->functions = calloc(brackets->function_count + 1, sizeof *brackets->functions);
@@ -414,7 +422,7 @@ static int name_functions(struct brackets *brackets)
         return -ENOMEM;
     for (size_t i = 0; i < brackets->function_count; i++)
         brackets->functions[i] = (struct mw_plot_function){
-            .name = brackets->found[i].name,
+            .name = short_name(brackets->found[i].name),
             .calls = brackets->found[i].calls,
             .total_s =
                 brackets->found[i].ended > 0 ? (double)brackets->found[i].total_ns / 1e9 : NAN,

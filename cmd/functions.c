@@ -186,20 +186,33 @@ static char *format_growth(char buffer[static MW_FORMAT_SIZE + 1], int64_t bytes
     return bytes > 0 ? buffer : buffer + 1;
 }
 
-enum { COLUMNS_BEFORE_NAME = 64 };
+enum { COLUMNS_BEFORE_NAME = 64, COLUMNS_OF_WAITED = 13 };
 
-static void print_function(const struct recording *recording, const struct mw_function *function)
+/* Whether there is a column for it: only generators and tasks wait. */
+static bool any_waited(const struct recording *recording)
 {
+    for (size_t i = 0; i < recording->function_count; i++) {
+        if (recording->functions[i].suspended_ns > 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_function(const struct recording *recording, const struct mw_function *function,
+                           bool with_waited)
+{
+    int before_name = COLUMNS_BEFORE_NAME + (with_waited ? COLUMNS_OF_WAITED : 0);
     char calls[MW_FORMAT_SIZE], total[MW_FORMAT_SIZE], longest[MW_FORMAT_SIZE];
-    char growth[MW_FORMAT_SIZE + 1], peak[MW_FORMAT_SIZE];
+    char waited[MW_FORMAT_SIZE], growth[MW_FORMAT_SIZE + 1], peak[MW_FORMAT_SIZE];
     mw_auto_free char *label = function_label(recording, function);
-    mw_auto_free char *name =
-        label ? mw_text_shorten_left(label, cmd_columns(COLUMNS_BEFORE_NAME)) : NULL;
+    mw_auto_free char *name = label ? mw_text_shorten_left(label, cmd_columns(before_name)) : NULL;
     bool ended = function->ended > 0;
 
-    printf("%13s  %11s  %11s  %10s  %9s  %s\n", mw_format_count(calls, (int64_t)function->calls),
-           ended ? mw_format_duration(total, function->total_ns) : "-",
-           ended ? mw_format_duration(longest, function->max_ns) : "-",
+    printf("%13s  %11s  ", mw_format_count(calls, (int64_t)function->calls),
+           ended ? mw_format_duration(total, function->total_ns) : "-");
+    if (with_waited)
+        printf("%11s  ", ended ? mw_format_duration(waited, function->suspended_ns) : "-");
+    printf("%11s  %10s  %9s  %s\n", ended ? mw_format_duration(longest, function->max_ns) : "-",
            format_growth(growth, function->growth_bytes),
            function->peak.known ? mw_format_bytes(peak, function->peak.bytes) : "-",
            name ? name : "?");
@@ -224,10 +237,14 @@ static void print_stored(const struct recording *recording)
 
 static void print_as_text(const struct recording *recording, const struct mw_function **functions)
 {
-    printf("%13s  %11s  %11s  %10s  %9s  %s\n", "calls", "time", "longest", "growth", "peak",
-           "function");
+    bool with_waited = any_waited(recording);
+
+    printf("%13s  %11s  ", "calls", "time");
+    if (with_waited)
+        printf("%11s  ", "waited");
+    printf("%11s  %10s  %9s  %s\n", "longest", "growth", "peak", "function");
     for (size_t i = 0; i < recording->function_count; i++)
-        print_function(recording, functions[i]);
+        print_function(recording, functions[i], with_waited);
     print_stored(recording);
 }
 

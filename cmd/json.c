@@ -90,12 +90,13 @@ static json_t *metrics_to_json(mw_metric_set metrics)
 json_t *json_function(const struct mw_function *function)
 {
     return json_pack(
-        "{s:o, s:o, s:o, s:I, s:I, s:f, s:f, s:I, s:o}", "name", json_text(function->name), "file",
-        function->file ? json_text(function->file) : json_null(), "line",
+        "{s:o, s:o, s:o, s:I, s:I, s:f, s:f, s:f, s:I, s:o}", "name", json_text(function->name),
+        "file", function->file ? json_text(function->file) : json_null(), "line",
         optional_number(function->line > 0 ? function->line : -1), "calls",
         (json_int_t)function->calls, "calls_stored", (json_int_t)function->stored, "total_s",
-        (double)function->total_ns / 1e9, "max_s", (double)function->max_ns / 1e9, "growth_bytes",
-        (json_int_t)function->growth_bytes, "peak", json_peak(&function->peak));
+        (double)function->total_ns / 1e9, "max_s", (double)function->max_ns / 1e9, "suspended_s",
+        (double)function->suspended_ns / 1e9, "growth_bytes", (json_int_t)function->growth_bytes,
+        "peak", json_peak(&function->peak));
 }
 
 json_t *json_run(const struct recording *recording)

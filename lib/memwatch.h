@@ -508,7 +508,7 @@ static inline int memwatch_wait_for_room_(struct memwatch_state_ *state,
 {
     uint64_t tail = __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE);
 
-    for (int i = 0; i < 50 && lane->stalled != tail + 1; i++) {
+    for (int i = 0; i < 500 && lane->stalled != tail + 1; i++) {
         struct timespec pause = {0, 200000};
 
         memwatch_wake_(state->channel);

@@ -9,7 +9,8 @@ from conftest import HERE, assert_one_line, control_characters, execute, make_re
 from test_hostile_strings import CANARY, HOSTILE
 
 SCHEMA_1 = HERE.parent / "unit" / "schema_1.sql"
-KEYS = {"name", "file", "line", "calls", "calls_stored", "total_s", "max_s", "growth_bytes", "peak"}
+KEYS = {"name", "file", "line", "calls", "calls_stored", "total_s", "max_s", "suspended_s",
+        "growth_bytes", "peak"}
 COLUMNS = ("id", "run", "name", "file", "line", "calls", "ended", "stored", "total_ns", "max_ns",
            "suspended_ns", "growth_kib", "peak_kib", "peak_upper_kib", "peak_from_us", "peak_to_us",
            "peak_source")
@@ -99,7 +100,7 @@ def test_json(marked):
     step, main, idle = shown["functions"]
     assert all(set(function) == KEYS for function in shown["functions"])
     assert main == {"name": "app.main", "file": "/app/a.py", "line": 3, "calls": 1, "calls_stored": 1,
-                    "total_s": 2.5, "max_s": 2.5, "growth_bytes": 1 << 20,
+                    "total_s": 2.5, "max_s": 2.5, "suspended_s": 0, "growth_bytes": 1 << 20,
                     "peak": {"bytes": 2 << 20, "upper_bytes": 2100 << 10, "from_s": 0.4,
                              "to_s": 0.5, "source": "kernel"}}
     assert (step["file"], step["line"], step["calls"]) == (None, None, 1_999_998)

@@ -23,6 +23,7 @@ class Calls:
                "suspended_s", "growth_bytes", "enter_bytes", "peak_bytes", "peak_upper_bytes")
 
     def __init__(self, path):
+        self.path = path
         rows = query(path, f"SELECT {', '.join(self.COLUMNS)} FROM calls ORDER BY enter_s, depth")
         self.all = [dict(zip(self.COLUMNS, row)) for row in rows]
         self.lost = query(path, "SELECT lost_marks FROM run ORDER BY id DESC LIMIT 1")[0][0]
@@ -130,6 +131,17 @@ def test_coroutines_are_told_apart_by_task_and_waiting_from_working(kinds):
     assert kinds.only("old_style")["suspended_s"] >= 0.01
     assert [call["suspended_s"] >= least for call, least in
             zip(kinds.of("produces"), (0.03, 0.01))] == [True, True]
+
+
+def test_table_and_picture_are_made_for_python(kinds):
+    table = subprocess.run([MEMWATCH, "functions", kinds.path], check=True, capture_output=True,
+                           text=True).stdout
+    header, *lines = table.splitlines()
+    assert header.split() == ["calls", "time", "waited", "longest", "growth", "peak", "function"]
+    assert any(line.endswith("  __main__.awaits") for line in lines)
+    picture = kinds.path.with_suffix(".gp")
+    subprocess.run([MEMWATCH, "plot", "-o", picture, kinds.path], check=True)
+    assert "nested, 1 call" in picture.read_text() and "__main__" not in picture.read_text()
 
 
 def test_threads_have_stacks_of_their_own(kinds):
