@@ -483,8 +483,9 @@ static char *python_line(const struct python *python)
 
     if (python->failure.code < 0)
         return words("%s: does not run: %s", python->path, python->failure.text);
-    return words("%s: %s%s%s", python->path, common ? "" : python->implementation,
-                 common ? "" : " ", python->version);
+    return words("%s: %s%s%s%s", python->path, common ? "" : python->implementation,
+                 common ? "" : " ", python->version,
+                 python->has_profile ? "" : ", without `profile`");
 }
 
 /* Those beyond the one that runs scripts: a line each that runs, and the names of the others. */
@@ -515,7 +516,7 @@ static char *other_python(const struct pythons *pythons)
     for (size_t i = 0; i < pythons->count; i++) {
         mw_auto_free char *quoted = mw_text_command((const char *[]){pythons->list[i].path}, 1);
 
-        if (pythons->list[i].failure.code == 0 && quoted)
+        if (pythons->list[i].has_profile && quoted)
             return words("memwatch run --python %s SCRIPT", quoted);
     }
     return install("python3");
@@ -531,11 +532,12 @@ static json_t *python_facts(const struct pythons *pythons)
 
         json_array_append_new(
             found,
-            json_pack("{s:o, s:o, s:o, s:b, s:o}", "path", json_text(python->path), "version",
+            json_pack("{s:o, s:o, s:o, s:b, s:b, s:o}", "path", json_text(python->path), "version",
                       works ? json_text(python->version) : json_null(), "implementation",
                       works ? json_text(python->implementation) : json_null(), "used_for_scripts",
-                      python->runs_scripts, "error",
-                      works ? json_null() : json_text(python->failure.text)));
+                      python->runs_scripts, "profile", python->has_profile, "error",
+                      works ? python->has_profile ? json_null() : json_text(python->obstacle)
+                            : json_text(python->failure.text)));
     }
     return json_pack("{s:o}", "found", found);
 }
@@ -547,10 +549,12 @@ static void check_pythons(struct check *check, const struct findings *findings)
         pythons->count > 0 && pythons->list[0].runs_scripts ? &pythons->list[0] : NULL;
 
     if (first) {
-        check->status = first->failure.code == 0 ? CHECK_OK : CHECK_LIMITED;
+        check->status = first->has_profile ? CHECK_OK : CHECK_LIMITED;
         check->headline = python_line(first);
         check->meaning = words("memwatch run SCRIPT.py uses the first, unless SCRIPT.py is "
-                               "executable and has a #! line; --python EXE chooses another.");
+                               "executable and has a #! line; --python EXE chooses another. "
+                               "Functions are marked under those that have `profile`: CPython "
+                               "from 3.8 on.");
     } else {
         check->status = CHECK_MISSING;
         check->headline = words("no python3 in PATH");

@@ -1,6 +1,7 @@
 #include "cmd/python.h"
 
 #include "capture/launch.h"
+#include "cmd/marking.h"
 #include "util/array.h"
 #include "util/ask.h"
 #include "util/cleanup.h"
@@ -103,12 +104,21 @@ static int add_all(struct pythons *pythons)
     return code;
 }
 
-static void ask(struct python *python)
+/* Also whether it loads what `profile` needs, from the folder that is its argument. */
+static char question[] = "import sys\n"
+                         "print('\\nmemwatch-python', sys.implementation.name)\n"
+                         "print('memwatch-version', sys.version.split()[0])\n"
+                         "try:\n"
+                         "    sys.path.insert(0, sys.argv[1])\n"
+                         "    import _memwatch\n"
+                         "    print('memwatch-profile yes')\n"
+                         "except Exception as error:\n"
+                         "    print('memwatch-profile', str(error).replace('\\n', ' '))\n";
+
+static void ask(struct python *python, char *folder)
 {
-    static char isolated[] = "-I", no_site[] = "-S", command[] = "-c";
-    static char question[] = "import sys; print('\\nmemwatch-python', sys.implementation.name); "
-                             "print('memwatch-version', sys.version.split()[0])";
-    char *const arguments[] = {python->path, isolated, no_site, command, question, NULL};
+    static char options[] = "-ISB", command[] = "-c";
+    char *const arguments[] = {python->path, options, command, question, folder, NULL};
     char answer[4096];
 
     if (mw_ask(python->path, arguments, NULL, TIMEOUT_MS, answer, sizeof answer, &python->failure) <
@@ -116,20 +126,26 @@ static void ask(struct python *python)
         return;
     if (!mw_ask_find(answer, "memwatch-python", python->implementation,
                      sizeof python->implementation) ||
-        !mw_ask_find(answer, "memwatch-version", python->version, sizeof python->version))
+        !mw_ask_find(answer, "memwatch-version", python->version, sizeof python->version)) {
         mw_error_set(&python->failure, -EBADMSG, "it does not answer as a Python does");
+        return;
+    }
+    mw_ask_find(answer, "memwatch-profile", python->obstacle, sizeof python->obstacle);
+    python->has_profile = strcmp(python->obstacle, "yes") == 0;
 }
 
 int pythons_find(struct pythons *ret_pythons, struct mw_error *error)
 {
+    mw_auto_free char *folder = marking_python_folder();
     struct pythons pythons = {0};
+    char none[] = "";
 
     if (add_all(&pythons) < 0) {
         pythons_clear(&pythons);
         return mw_error_errno(error, ENOMEM, "cannot look for Pythons");
     }
     for (size_t i = 0; i < pythons.count; i++)
-        ask(&pythons.list[i]);
+        ask(&pythons.list[i], folder ? folder : none);
     *ret_pythons = pythons;
     return 0;
 }

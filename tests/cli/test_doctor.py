@@ -47,7 +47,9 @@ def fake_python(folder, script, name="python3", mode=0o755):
 
 
 def python_that_says(version, implementation="cpython"):
-    return f"echo 'memwatch-python {implementation}'; echo 'memwatch-version {version}'\n"
+    profile = "yes" if implementation == "cpython" else "none"
+    return (f"echo 'memwatch-python {implementation}'; echo 'memwatch-version {version}'\n"
+            f"echo 'memwatch-profile {profile}'\n")
 
 
 # --- what it says ----------------------------------------------------------------------------
@@ -253,7 +255,8 @@ def test_pythons_are_found_each_once_and_the_one_for_scripts_is_first(folder):
                      ("python3.10", "3.10.14", "pypy", False)]
     assert said["found"][1]["error"] == "exit status 127: pyenv: python3.9: command not found"
     text = folder.call("doctor", env=env).stdout.decode()
-    assert f"{first}/python3: 3.12.1\n" in text and f"{first}/python3.10: pypy 3.10.14\n" in text
+    assert f"{first}/python3: 3.12.1\n" in text
+    assert f"{first}/python3.10: pypy 3.10.14, without `profile`\n" in text
     assert "1 more in PATH does not start" in said["meaning"]
 
 
