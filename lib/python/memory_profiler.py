@@ -8,8 +8,6 @@ import importlib.util
 import os
 import sys
 
-from _memwatch import profile
-
 
 def _find_installed():
     here = os.path.dirname(os.path.abspath(__file__))
@@ -24,6 +22,14 @@ def _load_installed():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+try:
+    from _memwatch import profile
+except ImportError:  # a Python that memwatch has nothing for
+    if _find_installed() is None:
+        raise
+    sys.modules[__name__] = _load_installed()
 
 
 def __getattr__(name):
