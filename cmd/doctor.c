@@ -1,5 +1,5 @@
-#include "cmd/checks.h"
 #include "cmd/command.h"
+#include "cmd/doctor_checks.h"
 #include "cmd/json.h"
 #include "config.h"
 #include "util/cleanup.h"

@@ -1,8 +1,8 @@
 /*
  * What `memwatch doctor` looks at, and what each finding means for the figures of a recording.
  */
-#ifndef MW_CMD_CHECKS_H
-#define MW_CMD_CHECKS_H
+#ifndef MW_CMD_DOCTOR_CHECKS_H
+#define MW_CMD_DOCTOR_CHECKS_H
 
 #include "util/error.h"
 

@@ -1,4 +1,4 @@
-#include "cmd/checks.h"
+#include "cmd/doctor_checks.h"
 
 #include "capture/launch.h"
 #include "capture/probe.h"
