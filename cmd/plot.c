@@ -1,12 +1,10 @@
 #include "cmd/chart.h"
 #include "cmd/command.h"
+#include "cmd/picture.h"
 #include "cmd/recording.h"
 #include "plot/gnuplot.h"
-#include "plot/script.h"
-#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
-#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -116,30 +114,6 @@ static int apply_option(struct plot_options *plot, int id, const char *value,
 
 /* --- where to --------------------------------------------------------------------------------- */
 
-/* A kind of file, by its extension. A new format is a row here and one in plot/script. */
-static const struct {
-    const char *extension;
-    enum mw_plot_format format;
-    bool script; /* the file is the script itself */
-} formats[] = {
-    {".png", MW_PLOT_PNG, false},  {".svg", MW_PLOT_SVG, false}, {".pdf", MW_PLOT_PDF, false},
-    {".txt", MW_PLOT_TEXT, false}, {".gp", MW_PLOT_PNG, true},
-};
-
-static int find_format(const char *path, struct mw_plot_canvas *ret_canvas, bool *ret_script)
-{
-    const char *extension = strrchr(path, '.');
-
-    for (size_t i = 0; extension && i < MW_COUNT(formats); i++) {
-        if (strcmp(extension, formats[i].extension) == 0) {
-            ret_canvas->format = formats[i].format;
-            *ret_script = formats[i].script;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
 /* The whole terminal, less the line for the prompt. */
 static struct mw_plot_canvas terminal_canvas(void)
 {
@@ -157,64 +131,29 @@ static struct mw_plot_canvas terminal_canvas(void)
     return canvas;
 }
 
-/* The name of a file with another extension, in the same folder. */
-static char *beside(const char *path, const char *extension)
+static int draw_in_terminal(const struct mw_plot *plot)
 {
-    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
-    size_t stem = dot && dot > (slash ? slash + 1 : path) ? (size_t)(dot - path) : strlen(path);
-    char *result;
+    struct picture terminal = {.canvas = terminal_canvas()};
+    int status = picture_draw(&terminal, plot, NULL);
 
-    return asprintf(&result, "%.*s%s", (int)stem, path, extension) < 0 ? NULL : result;
-}
-
-static int draw_file(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
-                     const char *path, bool tell)
-{
-    struct mw_error error;
-
-    if (mw_gnuplot_draw(plot, canvas, path, &error) < 0)
-        return cmd_fail(&error);
-    if (tell)
-        cmd_message("drawn into %s", path);
-    return CMD_OK;
-}
-
-/* The script that draws into output. */
-static int write_script(FILE *out, const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
-                        const char *output)
-{
-    struct mw_error error;
-
-    if (mw_plot_script(out, plot, canvas, output, &error) < 0)
-        return cmd_fail(&error);
-    if (fflush(out) != 0) {
-        cmd_message("cannot write the script: %s", strerrordesc_np(errno));
-        return CMD_FAILED;
-    }
-    return CMD_OK;
-}
-
-static int write_script_file(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
-                             const char *path)
-{
-    mw_auto_free char *picture = beside(path, ".png");
-    mw_auto_file FILE *out = fopen(path, "we");
-
-    if (!out) {
-        cmd_message("cannot write %s: %s", path, strerrordesc_np(errno));
-        return CMD_FAILED;
-    }
-    return write_script(out, plot, canvas, picture);
+    if (status == CMD_OK)
+        cmd_message("drawn in the terminal; -o mem.png or mem.svg draws into a file");
+    return status;
 }
 
 /* Without -o: a window where there is a display, else the terminal, else a PNG beside the file. */
 static int show_somewhere(const struct mw_plot *plot, const struct mw_plot_canvas *canvas,
                           const char *recording_path)
 {
-    mw_auto_free char *picture = beside(recording_path, ".png");
-    struct mw_plot_canvas png = {.format = MW_PLOT_PNG};
+    mw_auto_free char *path = picture_beside(recording_path, ".png");
+    struct picture png = {.canvas = {.format = MW_PLOT_PNG}};
     struct mw_error error;
+    int status;
 
+    if (!path) {
+        cmd_message("out of memory");
+        return CMD_FAILED;
+    }
     if (canvas->format == MW_PLOT_WINDOW) {
         int code = mw_gnuplot_show(plot, canvas, &error);
 
@@ -225,15 +164,12 @@ static int show_somewhere(const struct mw_plot *plot, const struct mw_plot_canva
         if (code == 0)
             return CMD_OK;
     }
-    if (isatty(STDOUT_FILENO)) {
-        struct mw_plot_canvas terminal = terminal_canvas();
-        int status = draw_file(plot, &terminal, NULL, false);
-
-        if (status == CMD_OK)
-            cmd_message("drawn in the terminal; -o mem.png or mem.svg draws into a file");
-        return status;
-    }
-    return draw_file(plot, &png, picture, true);
+    if (isatty(STDOUT_FILENO))
+        return draw_in_terminal(plot);
+    status = picture_draw(&png, plot, path);
+    if (status == CMD_OK)
+        cmd_message("drawn into %s", path);
+    return status;
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -249,34 +185,27 @@ static struct mw_plot_canvas default_canvas(const struct plot_options *plot)
 
 static int draw(struct plot_options *plot, struct recording *recordings, size_t count)
 {
-    struct mw_plot_canvas canvas = default_canvas(plot);
-    mw_auto_free char *beside_recording = beside(recordings->path, ".png");
-    bool script_file = false;
+    struct picture picture = {.canvas = default_canvas(plot)};
+    mw_auto_free char *beside_recording = picture_beside(recordings->path, ".png");
     struct chart *chart;
     struct mw_error error;
     int status;
 
-    if (plot->output && find_format(plot->output, &canvas, &script_file) < 0) {
-        cmd_message("cannot tell from the name %s what to draw: it must end in .png, .svg, .pdf, "
-                    ".txt or .gp",
-                    plot->output);
-        return CMD_USAGE;
-    }
-    plot->chart.columns = mw_plot_columns(&canvas);
-    plot->chart.letters = !mw_plot_has_lanes(&canvas);
+    if (plot->output && (status = picture_choose(plot->output, &picture)) != CMD_OK)
+        return status;
+    picture_set_options(&picture.canvas, &plot->chart);
     if (plot->chart.flame && plot->chart.letters)
         cmd_message("letters are too coarse for the lanes of --flame: the functions are brackets");
     if (chart_new(&chart, recordings, count, &plot->chart, &error) < 0)
         return cmd_fail(&error);
     if (plot->script)
-        status = write_script(stdout, chart_plot(chart), &canvas,
-                              plot->output && !script_file ? plot->output : beside_recording);
-    else if (script_file)
-        status = write_script_file(chart_plot(chart), &canvas, plot->output);
+        status =
+            picture_write_script(stdout, chart_plot(chart), &picture.canvas,
+                                 plot->output && !picture.script ? plot->output : beside_recording);
     else if (plot->output)
-        status = draw_file(chart_plot(chart), &canvas, plot->output, false);
+        status = picture_draw(&picture, chart_plot(chart), plot->output);
     else
-        status = show_somewhere(chart_plot(chart), &canvas, recordings->path);
+        status = show_somewhere(chart_plot(chart), &picture.canvas, recordings->path);
     chart_free(chart);
     return status;
 }
