@@ -124,27 +124,15 @@ static int add_peak(struct chart *chart, const struct trace *trace, struct mw_er
     return 0;
 }
 
-/* A slope in the unit of time that suits the length of the window: "1.27 MiB/min". */
 static char *slope_label(double bytes_per_s, double span_s, size_t place)
 {
-    static const struct {
-        double longest_s, seconds;
-        const char *name;
-    } units[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {INFINITY, 86400, "d"}};
-    char bytes[MW_FORMAT_SIZE], of[24] = "";
-    size_t unit = 0;
+    char rate[MW_FORMAT_SIZE], of[24] = "";
     char *label;
 
     if (place > 0)
         snprintf(of, sizeof of, "%zu: ", place);
-
-    while (span_s > units[unit].longest_s)
-        unit++;
-    return asprintf(&label, "%sslope %s/%s", of,
-                    mw_format_bytes(bytes, llround(bytes_per_s * units[unit].seconds)),
-                    units[unit].name) < 0
-               ? NULL
-               : label;
+    mw_format_rate(rate, bytes_per_s, span_s);
+    return asprintf(&label, "%sslope %s", of, rate) < 0 ? NULL : label;
 }
 
 static int add_trend(struct chart *chart, const struct trace *trace, size_t place,

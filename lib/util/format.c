@@ -38,6 +38,25 @@ char *mw_format_bytes(char buffer[static MW_FORMAT_SIZE], int64_t bytes)
     return buffer;
 }
 
+char *mw_format_rate(char buffer[static MW_FORMAT_SIZE], double bytes_per_s, double length_s)
+{
+    static const struct {
+        double longest_s, seconds;
+        const char *name;
+    } units[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}, {INFINITY, 86400, "d"}};
+    static const double most = 0x1p62;
+    char bytes[MW_FORMAT_SIZE];
+    double number;
+    size_t unit = 0;
+
+    while (length_s > units[unit].longest_s)
+        unit++;
+    number = fmin(fmax(bytes_per_s * units[unit].seconds, -most), most);
+    snprintf(buffer, MW_FORMAT_SIZE, "%.20s/%s", mw_format_bytes(bytes, llround(number)),
+             units[unit].name);
+    return buffer;
+}
+
 char *mw_format_duration(char buffer[static MW_FORMAT_SIZE], int64_t ns)
 {
     double seconds = (double)ns / 1e9;

@@ -14,6 +14,11 @@ enum { MW_FORMAT_SIZE = 32 };
  */
 char *mw_format_bytes(char buffer[static MW_FORMAT_SIZE], int64_t bytes);
 
+/*
+ * Bytes in the unit of time that suits a series of this length: "1.27 MiB/min", "-12 KiB/s".
+ */
+char *mw_format_rate(char buffer[static MW_FORMAT_SIZE], double bytes_per_s, double length_s);
+
 /* A length of time: "35 us", "12.5 ms", "2.31 s", "5 min 3 s", "3 h 20 min", "12 d 4 h". */
 char *mw_format_duration(char buffer[static MW_FORMAT_SIZE], int64_t ns);
 

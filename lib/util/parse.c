@@ -115,6 +115,59 @@ int mw_parse_size(const char *text, int64_t *ret_bytes, struct mw_error *error)
     return 0;
 }
 
+/* A length of time, or the unit alone for one of it. */
+static int parse_rate_time(const char *text, int64_t *ret_ns)
+{
+    char one[16] = "1";
+
+    if (strspn(text, "0123456789.") > 0)
+        return parse_scaled(text, duration_units, MW_COUNT(duration_units), ret_ns);
+    if (*text == '\0' || strlen(text) >= sizeof one - 1)
+        return -EINVAL;
+    memcpy(one + 1, text, strlen(text) + 1);
+    return parse_scaled(one, duration_units, MW_COUNT(duration_units), ret_ns);
+}
+
+int mw_parse_rate(const char *text, int64_t *ret_bytes, int64_t *ret_ns, struct mw_error *error)
+{
+    const char *slash = strchr(text, '/');
+    size_t length = slash ? (size_t)(slash - text) : 0;
+    int64_t bytes = 0, ns = 0;
+    char size[64];
+    int code = -EINVAL;
+
+    if (slash && length < sizeof size) {
+        memcpy(size, text, length);
+        size[length] = '\0';
+        code = parse_scaled(size, size_units, MW_COUNT(size_units), &bytes);
+        if (code == 0)
+            code = parse_rate_time(slash + 1, &ns);
+    }
+    if (code == -EINVAL)
+        return mw_error_set(error, code, "'%s' is no size in a time: write 10M/h or 1.5GiB/12h",
+                            text);
+    if (code < 0)
+        return mw_error_set(error, code, "'%s' is too much", text);
+    if (bytes == 0 || ns == 0)
+        return mw_error_set(error, -ERANGE, "'%s': both must be more than zero", text);
+    *ret_bytes = bytes;
+    *ret_ns = ns;
+    return 0;
+}
+
+int mw_parse_percent(const char *text, double high, double *ret_percent, struct mw_error *error)
+{
+    double percent;
+    const char *suffix = read_decimal(text, &percent);
+
+    if (!suffix || strcmp(suffix, "%") != 0)
+        return mw_error_set(error, -EINVAL, "'%s' is no percentage: write 5%% or 0.5%%", text);
+    if (percent > high)
+        return mw_error_set(error, -ERANGE, "'%s' is above %g%%", text, high);
+    *ret_percent = percent;
+    return 0;
+}
+
 int mw_parse_count(const char *text, int64_t low, int64_t high, int64_t *ret_count,
                    struct mw_error *error)
 {

@@ -26,6 +26,18 @@ int mw_parse_duration(const char *text, int64_t *ret_ns, struct mw_error *error)
  */
 int mw_parse_size(const char *text, int64_t *ret_bytes, struct mw_error *error);
 
+/*
+ * A size in a length of time, "10M/1h", or "10M/h" for one of a unit. Both are more than zero.
+ * -EINVAL or -ERANGE.
+ */
+int mw_parse_rate(const char *text, int64_t *ret_bytes, int64_t *ret_ns, struct mw_error *error);
+
+/*
+ * A number from 0 to high with a percent sign behind it, "5%". -EINVAL where it is none, -ERANGE
+ * above high.
+ */
+int mw_parse_percent(const char *text, double high, double *ret_percent, struct mw_error *error);
+
 /* A whole number from low to high, both included. -EINVAL or -ERANGE. */
 int mw_parse_count(const char *text, int64_t low, int64_t high, int64_t *ret_count,
                    struct mw_error *error);

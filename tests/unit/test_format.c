@@ -4,6 +4,7 @@
 #include "util/metric.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -197,9 +198,37 @@ static void test_an_error_of_any_length_is_one_terminated_sentence(void **state)
     assert_int_equal(mw_error_errno(NULL, EACCES, "x"), -EACCES);
 }
 
+static void test_rates_are_in_the_unit_of_time_that_suits_the_series(void **state)
+{
+    static const struct {
+        double bytes_per_s, length_s;
+        const char *text;
+    } cases[] = {
+        {1 << 20, 1, "1 MiB/s"},
+        {1 << 20, 120, "1 MiB/s"},
+        {1 << 20, 121, "60 MiB/min"},
+        {-(1 << 20), 7200, "-60 MiB/min"},
+        {1 << 20, 7201, "3.52 GiB/h"},
+        {0.1, 1e6, "8.44 KiB/d"},
+        {0, 1, "0 B/s"},
+        {1e300, 1e9, "4 EiB/d"},
+        {-1e300, 1, "-4 EiB/s"},
+        {1, INFINITY, "84.4 KiB/d"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MW_COUNT(cases); i++) {
+        char buffer[MW_FORMAT_SIZE];
+
+        assert_string_equal(mw_format_rate(buffer, cases[i].bytes_per_s, cases[i].length_s),
+                            cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        UNIT_TEST(test_rates_are_in_the_unit_of_time_that_suits_the_series),
         UNIT_TEST(test_bytes_have_three_digits_in_powers_of_1024),
         UNIT_TEST(test_bytes_just_below_a_unit_keep_their_three_digits),
         UNIT_TEST(test_bytes_are_never_far_from_the_truth),

@@ -290,6 +290,74 @@ static void test_numbers_do_not_follow_the_locale(void **state)
     assert_int_equal(size, 1536);
 }
 
+static void test_a_rate_is_a_size_in_a_time_or_in_one_of_a_unit(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t bytes, ns;
+    } cases[] = {
+        {"10M/1h", 10 << 20, INT64_C(3600000000000)},
+        {"10M/h", 10 << 20, INT64_C(3600000000000)},
+        {"1.5K/500ms", 1536, 500000000},
+        {"1/1", 1, 1000000000},
+        {"2MB/.5d", 2000000, INT64_C(43200000000000)},
+        {"1B/ns", 1, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < MW_COUNT(cases); i++) {
+        int64_t bytes = UNTOUCHED, ns = UNTOUCHED;
+
+        assert_int_equal(mw_parse_rate(cases[i].text, &bytes, &ns, NULL), 0);
+        assert_int_equal(bytes, cases[i].bytes);
+        assert_int_equal(ns, cases[i].ns);
+    }
+}
+
+static int parse_rate_bytes(const char *text, int64_t *ret_bytes, struct mw_error *error)
+{
+    int64_t ns = UNTOUCHED;
+    int code = mw_parse_rate(text, ret_bytes, &ns, error);
+
+    assert_int_equal(ns, UNTOUCHED);
+    return code;
+}
+
+static void test_what_is_no_rate_is_refused_and_leaves_both_alone(void **state)
+{
+    static const char *const none[] = {"",       "/",      "10M",     "10M/",   "/1h",
+                                       "10M/1x", "10M//h", "-1M/h",   "1M/-1h", "1M/1h/1h",
+                                       "1M/ h",  "1M /h",  "1M/1h ",  "h/1M",   "nan/1h",
+                                       "1M/x",   "1M/inf", "1M/hour", "1M/.h"};
+    static const char *const out_of_range[] = {"0/1h", "1M/0", "1M/0h", "8388608T/1h", "1M/1e99d"};
+
+    (void)state;
+    check_all_refused(parse_rate_bytes, none, MW_COUNT(none), -EINVAL);
+    check_all_refused(parse_rate_bytes, out_of_range, MW_COUNT(out_of_range), -ERANGE);
+}
+
+static void test_percentages_have_their_sign(void **state)
+{
+    static const char *const none[] = {"",    "%",   "5",   "0.05", "-5%",  "+5%",
+                                       "5 %", "5%%", "5%5", "nan%", "inf%", "five%"};
+    static const struct {
+        const char *text;
+        double percent;
+    } cases[] = {{"0%", 0}, {"5%", 5}, {"0.5%", 0.5}, {"1e1%", 10}, {"100%", 100}};
+    double percent = -1;
+
+    (void)state;
+    for (size_t i = 0; i < MW_COUNT(none); i++)
+        assert_int_equal(mw_parse_percent(none[i], 100, &percent, NULL), -EINVAL);
+    assert_int_equal(mw_parse_percent("100.1%", 100, &percent, NULL), -ERANGE);
+    assert_int_equal(mw_parse_percent("1e300%", 100, &percent, NULL), -ERANGE);
+    assert_true(percent == -1);
+    for (size_t i = 0; i < MW_COUNT(cases); i++) {
+        assert_int_equal(mw_parse_percent(cases[i].text, 100, &percent, NULL), 0);
+        assert_true(percent == cases[i].percent);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +370,9 @@ int main(void)
         UNIT_TEST(test_counts_are_whole_numbers_inside_their_limits),
         UNIT_TEST(test_either_end_of_a_window_may_be_left_out),
         UNIT_TEST(test_what_is_no_window_is_refused_and_leaves_both_ends_alone),
+        UNIT_TEST(test_a_rate_is_a_size_in_a_time_or_in_one_of_a_unit),
+        UNIT_TEST(test_what_is_no_rate_is_refused_and_leaves_both_alone),
+        UNIT_TEST(test_percentages_have_their_sign),
         UNIT_TEST(test_a_text_of_any_length_is_refused_or_understood),
         UNIT_TEST(test_numbers_do_not_follow_the_locale),
     };
