@@ -339,10 +339,21 @@ static int trace_recording(struct chart *chart, const struct source *source, str
     return code;
 }
 
-/* "1: python3 leak.py (20261121T222307_7349)": the place on the command line, the command, the
- * file. */
-static char *overlay_label(const struct recording *recording, size_t place)
+/* What one of several is called: its place on the command line where it has no name. */
+static char *overlay_name(const struct chart_options *options, size_t place)
 {
+    char *name;
+
+    if (options->names)
+        return strdup(options->names[place - 1]);
+    return asprintf(&name, "%zu", place) < 0 ? NULL : name;
+}
+
+/* "1: python3 leak.py (20261121T222307_7349)": what it is called, the command, the file. */
+static char *overlay_label(const struct source *source)
+{
+    const struct recording *recording = source->recording;
+    mw_auto_free char *place = overlay_name(source->options, source->place);
     static const char prefix[] = "memwatch_", suffix[] = ".db";
     mw_auto_free char *command = recording_command(recording);
     mw_auto_free char *short_command = command ? mw_text_shorten(command, 24) : NULL;
@@ -356,8 +367,8 @@ static char *overlay_label(const struct recording *recording, size_t place)
     length = strlen(name);
     if (length > sizeof suffix - 1 && strcmp(name + length - (sizeof suffix - 1), suffix) == 0)
         length -= sizeof suffix - 1;
-    if (!short_command ||
-        asprintf(&label, "%zu: %s (%.*s)", place, short_command, (int)length, name) < 0)
+    if (!place || !short_command ||
+        asprintf(&label, "%s: %s (%.*s)", place, short_command, (int)length, name) < 0)
         return NULL;
     return label;
 }
@@ -366,15 +377,12 @@ static char *overlay_label(const struct recording *recording, size_t place)
 static int trace_overlay(struct chart *chart, const struct source *source, struct mw_error *error)
 {
     struct recording *recording = source->recording;
-    bool none = recording->run->children == MW_CHILDREN_NONE;
     struct trace trace;
     int code;
 
-    code = trace_series(chart, source,
-                        none && recording->process_count ? recording->processes[0].id
-                                                         : MW_PROCESS_TREE,
-                        source->options->metric, recording->run->duration_us,
-                        overlay_label(recording, source->place), MW_CURVE_PROCESS, &trace, error);
+    code = trace_series(chart, source, recording_series(recording), source->options->metric,
+                        recording->run->duration_us, overlay_label(source), MW_CURVE_PROCESS,
+                        &trace, error);
     if (code == 0 && trace.any && (code = add_peak(chart, &trace, error)) == 0 &&
         source->options->slope)
         code = add_trend(chart, &trace, source->place, error);

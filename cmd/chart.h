@@ -22,8 +22,10 @@ struct chart_options {
     bool no_functions; /* leave the functions out that were recorded */
     bool flame;        /* their calls as boxes in lanes, by depth */
     const char *title; /* NULL: the command */
-    unsigned columns;  /* of the canvas */
-    bool letters;      /* it is drawn with letters: too coarse for lanes */
+    /* Of several recordings, in the legend. NULL: they are numbered from 1 on. */
+    const char *const *names;
+    unsigned columns; /* of the canvas */
+    bool letters;     /* it is drawn with letters: too coarse for lanes */
 };
 
 struct chart;

@@ -42,7 +42,7 @@ struct command {
 };
 
 extern const struct command run_command, plot_command, list_command, show_command, peak_command,
-    functions_command, rm_command, clean_command, doctor_command;
+    functions_command, rm_command, clean_command, doctor_command, diff_command;
 
 /* --- reading options -------------------------------------------------------------------------- */
 
@@ -85,6 +85,9 @@ void cmd_take_rest(struct cmd_line *line);
 size_t cmd_columns(size_t used);
 
 /* --- messages --------------------------------------------------------------------------------- */
+
+/* A text as printf would print it, to be freed; NULL when memory ran out. */
+char *cmd_words(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* "memwatch: …" on standard error, as one line whatever the text holds. */
 void cmd_message(const char *format, ...) __attribute__((format(printf, 1, 2)));

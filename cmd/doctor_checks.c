@@ -2,6 +2,7 @@
 
 #include "capture/launch.h"
 #include "capture/probe.h"
+#include "cmd/command.h"
 #include "cmd/json.h"
 #include "cmd/python.h"
 #include "plot/gnuplot.h"
@@ -11,7 +12,6 @@
 #include "util/text.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,23 +56,10 @@ struct findings {
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-/* NULL when memory ran out, which checks_make notices at the end. */
-static __attribute__((format(printf, 1, 2))) char *words(const char *format, ...)
-{
-    va_list arguments;
-    char *text;
-    int length;
-
-    va_start(arguments, format);
-    length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    return length < 0 ? NULL : text;
-}
-
 /* Appends to a text that may be NULL. */
 static void append(char **text, const char *before, const char *more)
 {
-    char *longer = words("%s%s%s", *text ? *text : "", *text ? before : "", more);
+    char *longer = cmd_words("%s%s%s", *text ? *text : "", *text ? before : "", more);
 
     if (longer) {
         free(*text);
@@ -97,12 +84,12 @@ static bool is_there(const char *program)
 
 static char *extend_path(void)
 {
-    return words("export PATH=\"${PATH:+$PATH:}/usr/bin\"");
+    return cmd_words("export PATH=\"${PATH:+$PATH:}/usr/bin\"");
 }
 
 static char *install(const char *package)
 {
-    return words("%sapt install %s", as_root(), package);
+    return cmd_words("%sapt install %s", as_root(), package);
 }
 
 static json_t *microseconds(int64_t ns)
@@ -118,15 +105,17 @@ static void check_rss(struct check *check, const struct findings *findings)
     char bytes[MW_FORMAT_SIZE];
 
     if (bound == 0) {
-        check->headline = words("exact");
-        check->meaning = words("A sample is the memory that the process had in RAM at that moment "
-                               "(resident set size).");
+        check->headline = cmd_words("exact");
+        check->meaning =
+            cmd_words("A sample is the memory that the process had in RAM at that moment "
+                      "(resident set size).");
     } else {
         check->status = CHECK_LIMITED;
-        check->headline = words("may be off by %s", mw_format_bytes(bytes, bound));
-        check->meaning = words("This kernel lets each CPU hold back some pages of a process's "
-                               "count; the error does not grow with time. Linux 6.16 and later, "
-                               "and 6.12.39, count exactly.");
+        check->headline = cmd_words("may be off by %s", mw_format_bytes(bytes, bound));
+        check->meaning =
+            cmd_words("This kernel lets each CPU hold back some pages of a process's "
+                      "count; the error does not grow with time. Linux 6.16 and later, "
+                      "and 6.12.39, count exactly.");
     }
     check->facts = json_pack("{s:b, s:I}", "exact", bound == 0, "bound_bytes", (json_int_t)bound);
 }
@@ -147,22 +136,23 @@ static void check_peak_windows(struct check *check, const struct findings *findi
     char bytes[MW_FORMAT_SIZE];
 
     if (marks->code == 0) {
-        check->headline = words("caught between samples too, their height to within ±%s",
-                                mw_format_bytes(bytes, marks->bound_kib * 1024));
+        check->headline = cmd_words("caught between samples too, their height to within ±%s",
+                                    mw_format_bytes(bytes, marks->bound_kib * 1024));
         check->meaning =
-            words("From the kernel's peak counter (VmHWM), to which each CPU may not "
-                  "have added some pages yet. memwatch resets it in the processes that "
-                  "it records, so that time -v and getrusage read too low there. "
-                  "memwatch run --peak-window off leaves it alone, and lacks what is "
-                  "between samples.");
+            cmd_words("From the kernel's peak counter (VmHWM), to which each CPU may not "
+                      "have added some pages yet. memwatch resets it in the processes that "
+                      "it records, so that time -v and getrusage read too low there. "
+                      "memwatch run --peak-window off leaves it alone, and lacks what is "
+                      "between samples.");
     } else {
         check->status = CHECK_MISSING;
-        check->headline = words("no use of the kernel's high-water mark");
-        check->meaning = words("What comes and goes between two samples is not in the record; a "
-                               "shorter interval misses less. The kernel needs "
-                               "CONFIG_PROC_PAGE_MONITOR (clear_refs: %s).",
-                               why);
-        check->improve = words("memwatch run --interval 0.001 PROGRAM");
+        check->headline = cmd_words("no use of the kernel's high-water mark");
+        check->meaning =
+            cmd_words("What comes and goes between two samples is not in the record; a "
+                      "shorter interval misses less. The kernel needs "
+                      "CONFIG_PROC_PAGE_MONITOR (clear_refs: %s).",
+                      why);
+        check->improve = cmd_words("memwatch run --interval 0.001 PROGRAM");
     }
     check->facts = json_pack("{s:b, s:I, s:o}", "works", marks->code == 0, "bound_bytes",
                              (json_int_t)marks->bound_kib * 1024, "error",
@@ -202,18 +192,19 @@ static void explain_refusal(struct check *check, const char *why)
     bool known = mw_probe_paranoid(&level) == 0;
 
     if (getauxval(AT_SECURE)) {
-        reason = words("memwatch has file capabilities or a set-id bit, which hide its children "
-                       "from perf and take TMPDIR and LD_LIBRARY_PATH from the program.");
-        check->improve = words("%ssetcap -r \"$(command -v memwatch)\"", as_root());
+        reason =
+            cmd_words("memwatch has file capabilities or a set-id bit, which hide its children "
+                      "from perf and take TMPDIR and LD_LIBRARY_PATH from the program.");
+        check->improve = cmd_words("%ssetcap -r \"$(command -v memwatch)\"", as_root());
     } else if (known && level > 2) {
-        reason = words("kernel.perf_event_paranoid is %d here, and would have to be 2.", level);
-        check->improve = words("%ssysctl kernel.perf_event_paranoid=2", as_root());
+        reason = cmd_words("kernel.perf_event_paranoid is %d here, and would have to be 2.", level);
+        check->improve = cmd_words("%ssysctl kernel.perf_event_paranoid=2", as_root());
     } else if (known) {
-        reason = words("perf is refused although kernel.perf_event_paranoid is %d, as in a "
-                       "container (%s).",
-                       level, why);
+        reason = cmd_words("perf is refused although kernel.perf_event_paranoid is %d, as in a "
+                           "container (%s).",
+                           level, why);
     } else {
-        reason = words("This kernel has no perf events (%s).", why);
+        reason = cmd_words("This kernel has no perf events (%s).", why);
     }
     if (reason)
         append(&check->meaning, " ", reason);
@@ -244,8 +235,8 @@ static void check_tracking(struct check *check, const struct findings *findings)
     mw_auto_free char *others = NULL;
 
     check->status = best ? best->status : CHECK_MISSING;
-    check->headline = words("%s%s%s", best ? best->headline : "not seen", best ? ", by " : "",
-                            best ? best->name : "");
+    check->headline = cmd_words("%s%s%s", best ? best->headline : "not seen", best ? ", by " : "",
+                                best ? best->name : "");
     for (size_t i = 0; i < METHODS; i++) {
         if (&methods[i] != best && findings->tracking[i].failure.code == 0)
             append(&others, ", ", methods[i].name);
@@ -253,10 +244,11 @@ static void check_tracking(struct check *check, const struct findings *findings)
     if (others)
         append(&check->headline, "; in reserve: ", others);
     if (best && strcmp(findings->best.method, "scan") == 0)
-        check->meaning = words("This kernel has no lists of children, so that all processes are "
-                               "read: a child that lives for less than a second may be missed.");
+        check->meaning =
+            cmd_words("This kernel has no lists of children, so that all processes are "
+                      "read: a child that lives for less than a second may be missed.");
     else
-        check->meaning = words("%s", best ? best->meaning : "The program alone is recorded.");
+        check->meaning = cmd_words("%s", best ? best->meaning : "The program alone is recorded.");
     append(&check->meaning, " ",
            works(findings, MW_TRACKING_CONNECTOR)
                ? "So is how it ended."
@@ -280,7 +272,7 @@ static bool has_default_scheduling(const struct findings *findings)
  */
 static char *better_scheduling(void)
 {
-    return geteuid() == 0 ? NULL : words("sudo prlimit --pid $$ --rtprio=1");
+    return geteuid() == 0 ? NULL : cmd_words("sudo prlimit --pid $$ --rtprio=1");
 }
 
 static const char *scheduling_headline(const char *scheduling)
@@ -303,14 +295,16 @@ static void check_scheduling(struct check *check, const struct findings *finding
 {
     bool plain = has_default_scheduling(findings);
 
-    check->headline = words("%s", scheduling_headline(findings->timer.scheduling));
+    check->headline = cmd_words("%s", scheduling_headline(findings->timer.scheduling));
     if (!plain) {
-        check->meaning = words("Samples are taken on time on a busy machine too. That is for the "
-                               "sampling alone: the program keeps its own priority.");
+        check->meaning =
+            cmd_words("Samples are taken on time on a busy machine too. That is for the "
+                      "sampling alone: the program keeps its own priority.");
     } else {
         check->status = CHECK_LIMITED;
-        check->meaning = words("On a busy machine samples come late or are missed; the recording "
-                               "says how many, and what was sampled stays right. ");
+        check->meaning =
+            cmd_words("On a busy machine samples come late or are missed; the recording "
+                      "says how many, and what was sampled stays right. ");
         append(&check->meaning, "",
                geteuid() == 0 ? "This root lacks CAP_SYS_NICE, as in a container."
                               : "The command below is for this shell and what is started from it.");
@@ -332,14 +326,15 @@ static void check_timer(struct check *check, const struct findings *findings)
         max[MW_FORMAT_SIZE];
 
     check->status = keeps_time(timer) ? CHECK_OK : CHECK_LIMITED;
-    check->headline = words("%s of %s samples at 1 ms, 99 %% at most %s late",
-                            mw_format_count(taken, (int64_t)timer->ticks_taken),
-                            mw_format_count(due, (int64_t)timer->ticks_due),
-                            mw_format_duration(p99, timer->lateness_p99_ns));
-    check->meaning = words("In a test of one second (recordings take 10 ms by default): half of "
-                           "them at most %s late, the worst %s.",
-                           mw_format_duration(p50, timer->lateness_p50_ns),
-                           mw_format_duration(max, timer->lateness_max_ns));
+    check->headline = cmd_words("%s of %s samples at 1 ms, 99 %% at most %s late",
+                                mw_format_count(taken, (int64_t)timer->ticks_taken),
+                                mw_format_count(due, (int64_t)timer->ticks_due),
+                                mw_format_duration(p99, timer->lateness_p99_ns));
+    check->meaning =
+        cmd_words("In a test of one second (recordings take 10 ms by default): half of "
+                  "them at most %s late, the worst %s.",
+                  mw_format_duration(p50, timer->lateness_p50_ns),
+                  mw_format_duration(max, timer->lateness_max_ns));
     if (check->status != CHECK_OK) {
         append(&check->meaning, " ",
                "This machine, or its VM host, is busy. Each sample has its true time all the same, "
@@ -390,8 +385,8 @@ static void check_gnuplot_formats(struct check *check, const struct mw_gnuplot *
     mw_auto_free char *lacks = formats(gnuplot, false);
 
     check->headline =
-        words("%s draws %s", gnuplot->version, draws ? draws : "nothing that memwatch needs");
-    check->meaning = words("Only memwatch plot needs it, recordings do not.");
+        cmd_words("%s draws %s", gnuplot->version, draws ? draws : "nothing that memwatch needs");
+    check->meaning = cmd_words("Only memwatch plot needs it, recordings do not.");
     if (lacks || gnuplot->too_old) {
         check->status = CHECK_LIMITED;
         check->improve = install_gnuplot();
@@ -429,9 +424,9 @@ static void check_gnuplot(struct check *check, const struct findings *findings)
         check_gnuplot_formats(check, &findings->gnuplot);
     } else {
         check->status = CHECK_MISSING;
-        check->headline = failure->code == -ENOENT ? words("not found in PATH")
-                                                   : words("does not work: %s", failure->text);
-        check->meaning = words("memwatch plot does not work; everything else does.");
+        check->headline = failure->code == -ENOENT ? cmd_words("not found in PATH")
+                                                   : cmd_words("does not work: %s", failure->text);
+        check->meaning = cmd_words("memwatch plot does not work; everything else does.");
         check->improve =
             failure->code == -ENOENT && is_there("gnuplot") ? extend_path() : install_gnuplot();
     }
@@ -456,15 +451,15 @@ static void check_display(struct check *check, const struct findings *findings)
     const char *terminal = window_terminal(findings);
 
     if (display && terminal) {
-        check->headline = words("memwatch plot opens a window (%s)", terminal);
-        check->meaning = words("-o FILE draws into a file instead.");
+        check->headline = cmd_words("memwatch plot opens a window (%s)", terminal);
+        check->meaning = cmd_words("-o FILE draws into a file instead.");
     } else {
-        check->headline = words(display ? "there is one, but gnuplot opens no windows on it"
-                                        : "none, and none is needed");
-        check->meaning = words("%s draws in the terminal, or into a PNG file where its output is "
-                               "redirected; -o FILE names a file.",
-                               findings->gnuplot_failure.code == 0 ? "memwatch plot"
-                                                                   : "With gnuplot, memwatch plot");
+        check->headline = cmd_words(display ? "there is one, but gnuplot opens no windows on it"
+                                            : "none, and none is needed");
+        check->meaning = cmd_words(
+            "%s draws in the terminal, or into a PNG file where its output is "
+            "redirected; -o FILE names a file.",
+            findings->gnuplot_failure.code == 0 ? "memwatch plot" : "With gnuplot, memwatch plot");
     }
     if (display && !terminal) {
         check->status = CHECK_LIMITED;
@@ -482,10 +477,10 @@ static char *python_line(const struct python *python)
     bool common = strcmp(python->implementation, "cpython") == 0;
 
     if (python->failure.code < 0)
-        return words("%s: does not run: %s", python->path, python->failure.text);
-    return words("%s: %s%s%s%s", python->path, common ? "" : python->implementation,
-                 common ? "" : " ", python->version,
-                 python->has_profile ? "" : ", without `profile`");
+        return cmd_words("%s: does not run: %s", python->path, python->failure.text);
+    return cmd_words("%s: %s%s%s%s", python->path, common ? "" : python->implementation,
+                     common ? "" : " ", python->version,
+                     python->has_profile ? "" : ", without `profile`");
 }
 
 /* Those beyond the one that runs scripts: a line each that runs, and the names of the others. */
@@ -505,8 +500,8 @@ static void list_pythons(struct check *check, const struct pythons *pythons)
         else
             count++;
     }
-    if (count > 0 && (broken = words("%zu more in PATH do%s not start: --json says why.", count,
-                                     count == 1 ? "es" : "")))
+    if (count > 0 && (broken = cmd_words("%zu more in PATH do%s not start: --json says why.", count,
+                                         count == 1 ? "es" : "")))
         append(&check->meaning, " ", broken);
 }
 
@@ -517,7 +512,7 @@ static char *other_python(const struct pythons *pythons)
         mw_auto_free char *quoted = mw_text_command((const char *[]){pythons->list[i].path}, 1);
 
         if (pythons->list[i].has_profile && quoted)
-            return words("memwatch run --python %s SCRIPT", quoted);
+            return cmd_words("memwatch run --python %s SCRIPT", quoted);
     }
     return install("python3");
 }
@@ -551,14 +546,14 @@ static void check_pythons(struct check *check, const struct findings *findings)
     if (first) {
         check->status = first->has_profile ? CHECK_OK : CHECK_LIMITED;
         check->headline = python_line(first);
-        check->meaning = words("memwatch run SCRIPT.py uses the first, unless SCRIPT.py is "
-                               "executable and has a #! line; --python EXE chooses another. "
-                               "Functions are marked under those that have `profile`: CPython "
-                               "from 3.8 on.");
+        check->meaning = cmd_words("memwatch run SCRIPT.py uses the first, unless SCRIPT.py is "
+                                   "executable and has a #! line; --python EXE chooses another. "
+                                   "Functions are marked under those that have `profile`: CPython "
+                                   "from 3.8 on.");
     } else {
         check->status = CHECK_MISSING;
-        check->headline = words("no python3 in PATH");
-        check->meaning = words("memwatch run SCRIPT.py needs one: --python EXE names it.");
+        check->headline = cmd_words("no python3 in PATH");
+        check->meaning = cmd_words("memwatch run SCRIPT.py needs one: --python EXE names it.");
     }
     if (check->status != CHECK_OK)
         check->improve = !first && is_there("python3") ? extend_path() : other_python(pythons);
@@ -597,14 +592,14 @@ static char *summarize(const struct checks *checks, const struct findings *findi
 
     mw_format_bytes(rss, findings->rss_bound_bytes);
     mw_format_bytes(mark, findings->marks.bound_kib * 1024);
-    summary =
-        words("Recordings here: memory %s%s, peaks %s%s, %s, %s of %s test samples at 1 ms "
-              "(default: 10 ms).",
-              findings->rss_bound_bytes ? "within " : "exact", findings->rss_bound_bytes ? rss : "",
-              findings->marks.code == 0 ? "within " : "between samples missed",
-              findings->marks.code == 0 ? mark : "", method ? method->in_short : "no child seen",
-              mw_format_count(taken, (int64_t)timer->ticks_taken),
-              mw_format_count(due, (int64_t)timer->ticks_due));
+    summary = cmd_words(
+        "Recordings here: memory %s%s, peaks %s%s, %s, %s of %s test samples at 1 ms "
+        "(default: 10 ms).",
+        findings->rss_bound_bytes ? "within " : "exact", findings->rss_bound_bytes ? rss : "",
+        findings->marks.code == 0 ? "within " : "between samples missed",
+        findings->marks.code == 0 ? mark : "", method ? method->in_short : "no child seen",
+        mw_format_count(taken, (int64_t)timer->ticks_taken),
+        mw_format_count(due, (int64_t)timer->ticks_due));
     for (enum check_status status = CHECK_LIMITED; summary && status <= CHECK_MISSING; status++) {
         const char *before = status == CHECK_LIMITED ? " Limited: " : " Missing: ";
 

@@ -178,14 +178,6 @@ static const struct mw_function **sort(const struct recording *recording,
 
 /* --- printing --------------------------------------------------------------------------------- */
 
-/* Bytes with their sign, which "0 B" has none of. */
-static char *format_growth(char buffer[static MW_FORMAT_SIZE + 1], int64_t bytes)
-{
-    buffer[0] = '+';
-    mw_format_bytes(buffer + 1, bytes);
-    return bytes > 0 ? buffer : buffer + 1;
-}
-
 enum { COLUMNS_BEFORE_NAME = 64, COLUMNS_OF_WAITED = 13 };
 
 /* Whether there is a column for it: only generators and tasks wait. */
@@ -203,7 +195,7 @@ static void print_function(const struct recording *recording, const struct mw_fu
 {
     int before_name = COLUMNS_BEFORE_NAME + (with_waited ? COLUMNS_OF_WAITED : 0);
     char calls[MW_FORMAT_SIZE], total[MW_FORMAT_SIZE], longest[MW_FORMAT_SIZE];
-    char waited[MW_FORMAT_SIZE], growth[MW_FORMAT_SIZE + 1], peak[MW_FORMAT_SIZE];
+    char waited[MW_FORMAT_SIZE], growth[MW_FORMAT_SIZE], peak[MW_FORMAT_SIZE];
     mw_auto_free char *label = function_label(recording, function);
     mw_auto_free char *name = label ? mw_text_shorten_left(label, cmd_columns(before_name)) : NULL;
     bool ended = function->ended > 0;
@@ -213,7 +205,7 @@ static void print_function(const struct recording *recording, const struct mw_fu
     if (with_waited)
         printf("%11s  ", ended ? mw_format_duration(waited, function->suspended_ns) : "-");
     printf("%11s  %10s  %9s  %s\n", ended ? mw_format_duration(longest, function->max_ns) : "-",
-           format_growth(growth, function->growth_bytes),
+           mw_format_change(growth, function->growth_bytes),
            function->peak.known ? mw_format_bytes(peak, function->peak.bytes) : "-",
            name ? name : "?");
 }

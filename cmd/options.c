@@ -11,6 +11,18 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+char *cmd_words(const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+    int length;
+
+    va_start(arguments, format);
+    length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return length < 0 ? NULL : text;
+}
+
 void cmd_message(const char *format, ...)
 {
     mw_auto_free char *text = NULL;

@@ -240,6 +240,13 @@ void recording_close(struct recording *recording)
     *recording = (struct recording){0};
 }
 
+int64_t recording_series(const struct recording *recording)
+{
+    return recording->run->children == MW_CHILDREN_NONE && recording->process_count
+               ? recording->processes[0].id
+               : MW_PROCESS_TREE;
+}
+
 char *recording_command(const struct recording *recording)
 {
     const struct mw_run *run = recording->run;

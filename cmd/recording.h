@@ -50,6 +50,10 @@ int recording_choose(struct recording *recording, struct mw_run *run, struct mw_
 
 void recording_close(struct recording *recording);
 
+/* Whose memory stands for the run: the tree's, or the first process's where it was recorded alone.
+ */
+int64_t recording_series(const struct recording *recording);
+
 /* The run's command as one printable line, to be freed; NULL when memory ran out. */
 char *recording_command(const struct recording *recording);
 

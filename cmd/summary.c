@@ -14,7 +14,7 @@
 
 enum { SPARKLINE_COLUMNS = 60 };
 
-static void print_outcome(FILE *out, const struct mw_run *run)
+void print_outcome(FILE *out, const struct mw_run *run)
 {
     char duration[MW_FORMAT_SIZE];
     const char *signal_name;
@@ -86,9 +86,6 @@ static int column_heights(struct recording *recording, double heights[SPARKLINE_
                           struct mw_error *error)
 {
     const struct mw_run *run = recording->run;
-    int64_t process = run->children == MW_CHILDREN_NONE && recording->process_count
-                          ? recording->processes[0].id
-                          : MW_PROCESS_TREE;
     int64_t end_us = run->duration_us > 0 ? run->duration_us : 1;
     struct mw_envelope *envelope = mw_envelope_new(0, end_us, SPARKLINE_COLUMNS, NULL, 0);
     const struct mw_envelope_point *points;
@@ -99,8 +96,8 @@ static int column_heights(struct recording *recording, double heights[SPARKLINE_
 
     if (!envelope)
         return mw_error_errno(error, ENOMEM, "cannot draw");
-    if ((code = mw_reader_samples(recording->reader, run->id, process, MW_METRIC_RSS, 0, end_us,
-                                  add_to_envelope, envelope, error)) == 0)
+    if ((code = mw_reader_samples(recording->reader, run->id, recording_series(recording),
+                                  MW_METRIC_RSS, 0, end_us, add_to_envelope, envelope, error)) == 0)
         code = mw_envelope_finish(envelope, end_us, &points, &count);
     for (size_t i = 0; code == 0 && i <= count; i++) {
         size_t next = i < count

@@ -8,6 +8,9 @@
 
 #include <stdio.h>
 
+/* How a run ended, and after what time: "exited with 0 after 1.52 s". */
+void print_outcome(FILE *out, const struct mw_run *run);
+
 /*
  * Writes at most 12 lines. next is a command to type next, or NULL. Returns 0, or the failure to
  * read the recording.

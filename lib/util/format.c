@@ -38,6 +38,15 @@ char *mw_format_bytes(char buffer[static MW_FORMAT_SIZE], int64_t bytes)
     return buffer;
 }
 
+char *mw_format_change(char buffer[static MW_FORMAT_SIZE], int64_t bytes)
+{
+    char plain[MW_FORMAT_SIZE];
+
+    snprintf(buffer, MW_FORMAT_SIZE, "%s%.30s", bytes > 0 ? "+" : "",
+             mw_format_bytes(plain, bytes));
+    return buffer;
+}
+
 char *mw_format_rate(char buffer[static MW_FORMAT_SIZE], double bytes_per_s, double length_s)
 {
     static const struct {

@@ -14,6 +14,9 @@ enum { MW_FORMAT_SIZE = 32 };
  */
 char *mw_format_bytes(char buffer[static MW_FORMAT_SIZE], int64_t bytes);
 
+/* The same with a plus sign where it is more than nothing: "+5.28 MiB". */
+char *mw_format_change(char buffer[static MW_FORMAT_SIZE], int64_t bytes);
+
 /*
  * Bytes in the unit of time that suits a series of this length: "1.27 MiB/min", "-12 KiB/s".
  */
