@@ -18,6 +18,7 @@ enum {
     CMD_OK = 0,
     CMD_FAILED = 1,       /* a file is missing or damaged, gnuplot failed … */
     CMD_USAGE = 2,        /* the command line was not understood */
+    CMD_LIMIT = 3,        /* a limit that the user has set was crossed */
     CMD_RUN_FAILED = 125, /* run: memwatch failed before the program started */
     CMD_CANNOT_EXECUTE = 126,
     CMD_NOT_FOUND = 127,
@@ -42,7 +43,7 @@ struct command {
 };
 
 extern const struct command run_command, plot_command, list_command, show_command, peak_command,
-    functions_command, rm_command, clean_command, doctor_command, diff_command;
+    functions_command, rm_command, clean_command, doctor_command, diff_command, check_command;
 
 /* --- reading options -------------------------------------------------------------------------- */
 

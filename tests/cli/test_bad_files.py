@@ -13,6 +13,17 @@ READERS = [["show"], ["show", "--json"], ["peak"], ["functions", "--json"], ["pl
            ["plot", "-o", "a.txt"]]
 
 
+def assert_judged(folder, name):
+    """diff and check come to an end, with figures or with lines that say why not."""
+    for words in (["diff", name, name], ["diff", "--json", name, name],
+                  ["check", "--max-peak", "1G", "--max-growth", "1G/s", name],
+                  ["check", "--json", "--max-peak", "1G", "--baseline", "good.db", name],
+                  ["check", "--baseline", name, "good.db"]):
+        result = folder.call(*words, timeout=30)
+        assert result.returncode in ((0, 1) if words[0] == "diff" else (0, 1, 3)), result
+        assert all(line.startswith("memwatch: ") for line in result.stderr.decode().splitlines())
+
+
 def assert_refused(folder, name):
     """Every command that reads the file says one line and fails; rm and run leave it alone."""
     before = folder.files()
@@ -174,6 +185,7 @@ def test_half_a_database(folder):
 
 
 def test_random_bytes_in_the_middle(folder):
+    make_recording(folder / "good.db", [(0, 100)])
     whole = bytearray(real_recording(folder).read_bytes())
     chance = random.Random(4711)
     for _ in range(12):
@@ -182,6 +194,7 @@ def test_random_bytes_in_the_middle(folder):
             damaged[chance.randrange(100, len(damaged))] = chance.randrange(256)
         (folder / "bad.db").write_bytes(damaged)
         assert_answers(folder, "bad.db")
+        assert_judged(folder, "bad.db")
 
 
 def test_page_full_of_noise(folder):
@@ -236,6 +249,8 @@ def test_numbers_and_rows_that_no_recorder_writes(folder, recording, statement):
         assert result.returncode in (0, 1), (command, result)
         if result.returncode == 1:
             assert_one_line(result.stderr)
+    make_recording(folder / "good.db", [(0, 100)])
+    assert_judged(folder, "rise.db")
     assert folder.call("list", timeout=30).returncode == 0
 
 

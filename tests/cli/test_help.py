@@ -16,6 +16,7 @@ OPTIONS = {
     "peak": ["--func", "--json"],
     "functions": ["--sort", "--json"],
     "diff": ["--output", "--json"],
+    "check": ["--max-peak", "--max-growth", "--baseline", "--tolerance", "--json"],
     "rm": ["--dry-run"],
     "clean": ["--dry-run"],
     "doctor": ["--json"],
@@ -93,7 +94,7 @@ def test_unknown_option_and_missing_argument_are_told(folder, command):
 
 @pytest.mark.parametrize("words", [["run", "-i"], ["run", "--note"], ["plot", "-o"], ["plot", "-w"],
                                    ["plot", "--metric"], ["peak", "--func"], ["functions", "--sort"],
-                                   ["diff", "-o"]])
+                                   ["check", "--baseline"], ["diff", "-o"]])
 def test_argument_that_is_missing_is_told_with_its_option(folder, words):
     result = folder.call(*words)
     assert result.returncode in (125, 2)

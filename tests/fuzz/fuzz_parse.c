@@ -1,4 +1,4 @@
-/* What a person types: durations, sizes, counts, windows and metrics. */
+/* What a person types: durations, sizes, rates, percentages, counts, windows and metrics. */
 #include "fuzz.h"
 #include "util/metric.h"
 #include "util/parse.h"
@@ -51,6 +51,31 @@ static void check_window(const char *text)
     }
 }
 
+static void check_rate(const char *text)
+{
+    struct mw_error error = {0};
+    int64_t bytes = UNTOUCHED, ns = UNTOUCHED;
+    int code = mw_parse_rate(text, &bytes, &ns, &error);
+
+    if (code < 0) {
+        check_error(&error, code);
+        FUZZ_CHECK(bytes == UNTOUCHED && ns == UNTOUCHED);
+    } else {
+        FUZZ_CHECK(bytes > 0 && ns > 0 && strchr(text, '/'));
+    }
+}
+
+static void check_percent(const char *text)
+{
+    struct mw_error error = {0};
+    double percent = UNTOUCHED;
+    int code = mw_parse_percent(text, 100, &percent, &error);
+
+    if (code < 0)
+        check_error(&error, code);
+    FUZZ_CHECK(code < 0 ? percent == UNTOUCHED : percent >= 0 && percent <= 100);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_string(data, size);
@@ -61,6 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_one(mw_parse_size, text);
     check_one(parse_count, text);
     check_window(text);
+    check_rate(text);
+    check_percent(text);
     if (parse_count(text, &count, NULL) == 0)
         FUZZ_CHECK(count >= 5 && count <= 1000);
     if (mw_metric_parse(text, &metric, NULL) == 0)
