@@ -439,7 +439,8 @@ static void explain_no_functions(const struct run *run)
     struct recording recording;
     struct mw_error error;
 
-    if (run->options.no_functions || !(has_patterns || (obstacle && !run->options.quiet)) ||
+    if (run->options.no_functions || run->failure_told ||
+        !(has_patterns || (obstacle && !run->options.quiet)) ||
         recording_open(&recording, run->path, &error) < 0)
         return;
     if (recording.function_count == 0 && obstacle)

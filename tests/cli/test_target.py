@@ -79,9 +79,12 @@ def test_resource_limits_are_the_callers(folder):
 
 def test_environment_folder_and_session_are_the_callers(folder):
     alone, watched = both(folder, "env")
-    own = [line for line in watched.splitlines() if line.startswith("MEMWATCH_MARKS=")]
-    assert len(own) == 1
+    own = [line for line in watched.splitlines()
+           if line.startswith(("MEMWATCH_MARKS=", "PYTHONPATH="))]
+    assert len(own) == 2
     assert sorted({*watched.splitlines()} - {*own}) == sorted(alone.splitlines())
+    unmarked = folder.call("run", "-q", "--no-functions", "env").stdout.decode()
+    assert sorted(unmarked.splitlines()) == sorted(alone.splitlines())
     code = "import os; print(os.getcwd(), os.getsid(0), os.getpgid(0), os.umask(0), os.getuid())"
     alone, watched = both(folder, *python(code))
     assert watched == alone
