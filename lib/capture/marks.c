@@ -22,7 +22,7 @@ struct mw_marks {
     struct mw_mark_site *sites[MEMWATCH_TEXT_ / TEXT_ALIGNMENT]; /* by their place in the text */
     struct mw_mark_site nameless;
     uint64_t text_read; /* bytes of names */
-    int64_t now_ns;     /* of the present taking */
+    int64_t now_ns;     /* no mark that is there comes after it */
     int64_t checked_ns; /* when it was last looked who has ended */
     uint64_t invalid;   /* marks that made no sense, or of rings that were overwritten */
 };
@@ -188,6 +188,7 @@ static void drain_lane(struct mw_marks *marks, struct memwatch_lane_ *lane, uint
     uint64_t tail = lane->tail, count = head - tail;
     const struct memwatch_mark_ *slots = memwatch_slots_(marks->channel, lane);
 
+    marks->now_ns = mw_now_ns();
     if (count > MEMWATCH_SLOTS_) { /* its owner has written where it must not */
         marks->invalid += MEMWATCH_SLOTS_;
         tail = head;
