@@ -93,6 +93,29 @@ int main(void)
     assert 39 <= rows[0][0] <= 45 and 59 <= rows[1][0] <= 65
 
 
+def test_what_short_calls_add_to_the_memory_is_theirs(folder):
+    pages = 5000
+    program = build_text(folder, f"""
+static void grow(volatile char *page) {{ MEMWATCH_SCOPE("grow"); *page = 1; }}
+static void rest(void) {{ MEMWATCH_SCOPE("rest"); }}
+int main(void)
+{{
+    size_t size = {pages}u * 4096;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise(memory, size, MADV_NOHUGEPAGE);
+    for (size_t at = 0; at < size; at += 4096) {{ grow(memory + at); rest(); }}
+    return 0;
+}}
+""")
+    folder.record(program)
+    run = folder.last_run("run.db")
+    found = functions(folder)
+    assert found["grow"]["calls"] == found["rest"]["calls"] == pages
+    least = pages * 4096 - 2 * run["recorder"]["rss_bound_bytes"]
+    assert least <= found["grow"]["growth_bytes"] <= pages * 4096 * 1.01
+    assert abs(found["rest"]["growth_bytes"]) <= pages * 4096 * 0.01
+
+
 def test_marks_of_forked_processes_belong_to_them(folder):
     program = build_text(folder, """
 int main(void)
