@@ -10,7 +10,8 @@ import textwrap
 import pytest
 
 from conftest import MEMWATCH, PROGRAMS, query, wait_for_rows
-from pythons import find_python, python  # noqa: F401 (a fixture)
+from find_python import find_python
+from pythons import python  # noqa: F401 (a fixture)
 
 MIB = 1 << 20
 EXAMPLES = pathlib.Path("/usr/share/doc/python3-memory-profiler/examples")
@@ -57,6 +58,18 @@ def kinds(python, tmp_path_factory):  # noqa: F811
     subprocess.run([MEMWATCH, "run", "-q", "-o", path, "--python", python, PROGRAMS / "kinds.py"],
                    check=True, timeout=60)
     return Calls(path)
+
+
+def test_marking_loads_no_module_that_takes_long(folder, python):  # noqa: F811
+    name = script(folder, """
+        import sys
+        before = set(sys.modules)
+        @profile
+        def marked(): pass
+        marked()
+        assert not {"inspect", "ast", "dis", "re", "enum"} & (set(sys.modules) - before)
+    """)
+    assert record(folder, python, name).count() == {"__main__.marked": 1}
 
 
 # --- every kind of function -------------------------------------------------------------------

@@ -1,12 +1,16 @@
 """The decorator `profile`, for functions of every kind, and blocks."""
 
 import functools
-import inspect
 import os
 import sys
 import types
 
 from _memwatch import marks
+
+# The module inspect knows all this as well, but loading it takes longer than many a program.
+_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # in co_flags
+_MOST_WRAPPERS = 100
+
 
 def module_name(module):
     """That of the program's first module is the same in all processes of multiprocessing."""
@@ -22,8 +26,26 @@ def make_site(name, file, line):
     return marks.Site(printable(name), printable(file), line)
 
 
+def _unwrap(function):
+    """What the decorators of functools.wraps are around. An object may have any attribute, for ever."""
+    for _ in range(_MOST_WRAPPERS):
+        if not hasattr(function, "__wrapped__"):
+            break
+        function = function.__wrapped__
+    return function
+
+
+def _flags_of(function):
+    """The co_flags of a function, also of a method and of functools.partial."""
+    while isinstance(function, (functools.partial, types.MethodType)):
+        function = function.func if isinstance(function, functools.partial) else function.__func__
+    if hasattr(function, "_is_coroutine_marker"):  # by inspect.markcoroutinefunction
+        return _COROUTINE
+    return getattr(getattr(function, "__code__", None), "co_flags", 0)
+
+
 def _site_of(function, name):
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(_unwrap(function), "__code__", None)
     if not name:
         own = getattr(function, "__qualname__", None) or type(function).__qualname__
         name = f"{module_name(getattr(function, '__module__', None))}.{own}"
@@ -83,15 +105,14 @@ def _around_async_generator(site, function):
 
 
 def _how_to_mark(function):
-    if inspect.isasyncgenfunction(function):
+    flags = _flags_of(function)
+    if flags & _ASYNC_GENERATOR:
         return _around_async_generator
-    if inspect.iscoroutinefunction(function):
+    if flags & _COROUTINE:
         return _around_coroutine
-    if inspect.isgeneratorfunction(function):
-        flags = getattr(inspect.unwrap(function), "__code__", None)
-        if flags is not None and flags.co_flags & inspect.CO_ITERABLE_COROUTINE:
-            return _around_awaitable_generator
-        return _around_generator
+    if flags & _GENERATOR:
+        is_awaitable = _flags_of(_unwrap(function)) & _ITERABLE_COROUTINE
+        return _around_awaitable_generator if is_awaitable else _around_generator
     return _around_function
 
 
