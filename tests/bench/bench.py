@@ -7,10 +7,11 @@ import time
 
 import capture
 import cost
+import functions
 from recorders import Recorders
 from table import machine
 
-GROUPS = {"cost": cost, "capture": capture}
+GROUPS = {"cost": cost, "capture": capture, "functions": functions}
 
 
 def parse():
