@@ -128,6 +128,7 @@ struct memwatch_channel_ {
     uint32_t text_used;
     uint32_t lanes_used;             /* no ring beyond these was ever claimed */
     uint32_t closed;                 /* the recorder takes no more */
+    uint64_t taken;                  /* marks ever taken, of all rings */
     uint64_t lost;                   /* marks of threads that found no ring */
     uint32_t names[MEMWATCH_NAMES_]; /* a hash table of places in the text; 0: empty */
     char text[MEMWATCH_TEXT_];
@@ -556,22 +557,29 @@ static inline void memwatch_wake_(struct memwatch_channel_ *channel)
 }
 
 /*
- * Waits for the recorder to take marks out of a full ring: up to a tenth of a second, in which it
- * also gets on with a slow disk. Once in vain: should the recorder be gone, the program is not held
- * up at every mark.
+ * Waits for the recorder to take marks out of a full ring: a tenth of a second, in which it also
+ * gets on with a slow disk, and as long as it takes any, for those of other rings that are older
+ * come first. Once in vain: should the recorder be gone, the program is not held up at every mark.
  */
 static inline int memwatch_wait_for_room_(struct memwatch_state_ *state,
                                           struct memwatch_lane_ *lane)
 {
+    enum { PATIENCE = 500, MOST_PATIENCE = 5000 };
     uint64_t tail = __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE);
+    uint64_t taken = __atomic_load_n(&state->channel->taken, __ATOMIC_RELAXED);
+    int until = PATIENCE;
 
-    for (int i = 0; i < 500 && lane->stalled != tail + 1; i++) {
+    for (int i = 0; i < until && lane->stalled != tail + 1; i++) {
         struct timespec pause = {0, 200000};
 
         memwatch_wake_(state->channel);
         nanosleep(&pause, NULL);
         if (lane->head - __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE) < MEMWATCH_SLOTS_)
             return 1;
+        if (taken != __atomic_load_n(&state->channel->taken, __ATOMIC_RELAXED)) {
+            taken = __atomic_load_n(&state->channel->taken, __ATOMIC_RELAXED);
+            until = i + PATIENCE < MOST_PATIENCE ? i + PATIENCE : MOST_PATIENCE;
+        }
     }
     lane->stalled = tail + 1;
     return 0;

@@ -22,9 +22,10 @@ struct mw_marks {
     struct mw_mark_site *sites[MEMWATCH_TEXT_ / TEXT_ALIGNMENT]; /* by their place in the text */
     struct mw_mark_site nameless;
     uint64_t text_read; /* bytes of names */
-    int64_t now_ns;     /* no mark that is there comes after it */
+    int64_t now_ns;     /* of the present taking */
     int64_t checked_ns; /* when it was last looked who has ended */
     uint64_t invalid;   /* marks that made no sense, or of rings that were overwritten */
+    uint64_t shares[MEMWATCH_LANES_]; /* how many marks to take out of each ring */
 };
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -160,7 +161,7 @@ static void read_mark(struct mw_marks *marks, uint64_t owner, const struct memwa
 {
     const struct mw_mark_site *site = find_site(marks, raw->name);
 
-    if (!site || raw->kind > MEMWATCH_KIND_RESUME_ || raw->t_ns > (uint64_t)marks->now_ns) {
+    if (!site || raw->kind > MEMWATCH_KIND_RESUME_) {
         marks->invalid++;
         return;
     }
@@ -180,28 +181,60 @@ static void read_mark(struct mw_marks *marks, uint64_t owner, const struct memwa
     marks->mark_count++;
 }
 
-/* Takes up to most marks out of a ring. */
-static void drain_lane(struct mw_marks *marks, struct memwatch_lane_ *lane, uint64_t owner,
-                       uint64_t most)
+/* How many marks there are to take out of a ring. */
+static uint64_t count_waiting(struct mw_marks *marks, struct memwatch_lane_ *lane)
 {
     uint64_t head = __atomic_load_n(&lane->head, __ATOMIC_ACQUIRE);
-    uint64_t tail = lane->tail, count = head - tail;
+
+    if (head - lane->tail <= MEMWATCH_SLOTS_)
+        return head - lane->tail;
+    marks->invalid += MEMWATCH_SLOTS_; /* its owner has written where it must not */
+    __atomic_store_n(&lane->tail, head, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/*
+ * What is marked after that has to wait: a call may be entered in one ring and left in another, so
+ * no mark may overtake one that stays where it is because its ring has more than its share.
+ */
+static uint64_t find_horizon(struct mw_marks *marks, uint32_t lanes, uint64_t share)
+{
+    uint64_t horizon_ns = (uint64_t)marks->now_ns;
+
+    for (uint32_t i = 0; i < lanes; i++) {
+        struct memwatch_lane_ *lane = &marks->channel->lanes[i];
+        uint64_t count = count_waiting(marks, lane);
+
+        marks->shares[i] = count;
+        if (count > share) {
+            uint64_t next = (lane->tail + share) % MEMWATCH_SLOTS_;
+            uint64_t t_ns = memwatch_slots_(marks->channel, lane)[next].t_ns;
+
+            marks->shares[i] = share;
+            horizon_ns = t_ns < horizon_ns ? t_ns : horizon_ns;
+        }
+    }
+    return horizon_ns;
+}
+
+/* Takes up to count marks out of a ring, as far as the horizon. */
+static void drain_lane(struct mw_marks *marks, struct memwatch_lane_ *lane, uint64_t owner,
+                       uint64_t count, uint64_t horizon_ns)
+{
     const struct memwatch_mark_ *slots = memwatch_slots_(marks->channel, lane);
+    uint64_t taken;
 
-    marks->now_ns = mw_now_ns();
-    if (count > MEMWATCH_SLOTS_) { /* its owner has written where it must not */
-        marks->invalid += MEMWATCH_SLOTS_;
-        tail = head;
-        count = 0;
-    }
-    if (count > most)
-        count = most;
-    for (uint64_t i = 0; i < count; i++) {
-        struct memwatch_mark_ raw = slots[(tail + i) % MEMWATCH_SLOTS_];
+    for (taken = 0; taken < count; taken++) {
+        struct memwatch_mark_ raw = slots[(lane->tail + taken) % MEMWATCH_SLOTS_];
 
-        read_mark(marks, owner, &raw);
+        if (raw.t_ns > horizon_ns && raw.t_ns <= (uint64_t)mw_now_ns())
+            break;
+        if (raw.t_ns > horizon_ns)
+            marks->invalid++; /* of a time that is yet to come */
+        else
+            read_mark(marks, owner, &raw);
     }
-    __atomic_store_n(&lane->tail, tail + count, __ATOMIC_RELEASE);
+    __atomic_store_n(&lane->tail, lane->tail + taken, __ATOMIC_RELEASE);
 }
 
 /* A ring whose owner has left is free once it is empty. */
@@ -259,26 +292,37 @@ static void look_for_ends(struct mw_marks *marks)
     }
 }
 
-size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks)
+static void drain_lanes(struct mw_marks *marks, uint32_t lanes, uint64_t horizon_ns)
 {
-    uint32_t lanes = lanes_used(marks);
-
-    marks->mark_count = 0;
-    marks->now_ns = mw_now_ns();
-    look_for_ends(marks);
     for (uint32_t i = 0; i < lanes; i++) {
         struct memwatch_lane_ *lane = &marks->channel->lanes[i];
         uint64_t owner = __atomic_load_n(&lane->owner, __ATOMIC_ACQUIRE);
 
         if (owner == 0)
             continue;
-        /* Each gets a share: none is starved by one that never ends. */
-        drain_lane(marks, lane, owner, MW_MARKS_AT_ONCE / lanes);
+        drain_lane(marks, lane, owner, marks->shares[i], horizon_ns);
         give_back(lane);
     }
+}
+
+size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks)
+{
+    uint32_t lanes = lanes_used(marks);
+    uint64_t horizon_ns;
+
+    marks->mark_count = 0;
+    marks->now_ns = mw_now_ns();
+    look_for_ends(marks);
+    /* Each gets a share: none is starved by one that never ends. */
+    horizon_ns = find_horizon(marks, lanes, MW_MARKS_AT_ONCE / (lanes > 0 ? lanes : 1));
+    drain_lanes(marks, lanes, horizon_ns);
+    /* Times that make no sense hold up nobody. */
+    if (marks->mark_count == 0 && horizon_ns < (uint64_t)marks->now_ns)
+        drain_lanes(marks, lanes, (uint64_t)marks->now_ns);
     /* One ring is in order already; several mostly are not. */
     if (!in_order(marks))
         qsort(marks->marks, marks->mark_count, sizeof *marks->marks, compare_times);
+    __atomic_fetch_add(&marks->channel->taken, marks->mark_count, __ATOMIC_RELAXED);
     *ret_marks = marks->marks;
     return marks->mark_count;
 }

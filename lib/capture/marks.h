@@ -31,8 +31,8 @@ void mw_marks_close(struct mw_marks *marks);
 const char *mw_marks_path(const struct mw_marks *marks);
 
 /*
- * Takes marks that are there, in the order of time as far as threads agree on it; the rest with the
- * next call: there are more while it returns as many as MW_MARKS_AT_ONCE. They belong to the
+ * Takes marks that are there, in the order of time, also of a mark that one thread made after it
+ * had seen that of another; the rest with the next calls, until one returns 0. They belong to the
  * channel and hold until the next call. Returns how many.
  */
 enum { MW_MARKS_AT_ONCE = 8192 };

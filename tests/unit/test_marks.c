@@ -144,6 +144,67 @@ static void test_marks_of_all_threads_come(void **state)
     close_marks(marks);
 }
 
+/* Threads that mark in turns, in a time that is the same for all: fewer than a ring holds. */
+struct turns {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int turn;
+};
+
+static void *mark_in_turns(void *argument)
+{
+    static struct turns turns = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    int me = (int)(intptr_t)argument;
+
+    for (int round = 0; round < 2; round++) {
+        pthread_mutex_lock(&turns.lock);
+        while (turns.turn % THREADS != me)
+            pthread_cond_wait(&turns.changed, &turns.lock);
+        for (int i = 0; i < MEMWATCH_SLOTS_ / 2; i++)
+            MEMWATCH_POINT("in turns");
+        turns.turn++;
+        pthread_cond_broadcast(&turns.changed);
+        pthread_mutex_unlock(&turns.lock);
+    }
+    return NULL;
+}
+
+static void mark_from_threads_in_turns(int in, int out, const void *context)
+{
+    pthread_t threads[THREADS];
+
+    (void)in;
+    (void)context;
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, mark_in_turns, (void *)(intptr_t)i);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    unit_tell(out);
+}
+
+static void test_no_mark_overtakes_an_earlier_one_of_another_thread(void **state)
+{
+    struct mw_marks *marks = open_marks();
+    struct unit_child child = unit_fork(mark_from_threads_in_turns, NULL);
+    const int all = THREADS * MEMWATCH_SLOTS_;
+    const struct mw_mark *mark;
+    int64_t last_ns = 0;
+
+    (void)state;
+    for (int count = 0; count < all;) {
+        size_t more = mw_marks_take(marks, &mark);
+
+        for (size_t i = 0; i < more; i++) {
+            assert_true(mark[i].t_ns >= last_ns);
+            last_ns = mark[i].t_ns;
+        }
+        count += (int)more;
+        assert_int_equal(mw_marks_lost(marks), 0);
+    }
+    unit_join(&child);
+    close_marks(marks);
+}
+
 static void mark_after_fork(int in, int out, const void *context)
 {
     pid_t pid;
@@ -358,6 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT_TEST(test_marks_come_in_order_with_their_names_and_the_memory),
         UNIT_TEST(test_marks_of_all_threads_come),
+        UNIT_TEST(test_no_mark_overtakes_an_earlier_one_of_another_thread),
         UNIT_TEST(test_after_fork_parent_and_child_have_marks_of_their_own),
         UNIT_TEST(test_a_ring_that_nobody_empties_loses_marks_and_counts_them),
         UNIT_TEST(test_rings_of_processes_that_have_ended_are_used_again),
