@@ -125,6 +125,7 @@ struct memwatch_channel_ {
     uint32_t reads_memory; /* marks are to read it */
     uint32_t resets;       /* and to reset the high-water mark */
     uint32_t wake;         /* a futex: moves when there is much to take */
+    uint32_t names_used;   /* not much more than three quarters: none is searched for long */
     uint32_t text_used;
     uint32_t lanes_used;             /* no ring beyond these was ever claimed */
     uint32_t closed;                 /* the recorder takes no more */
@@ -421,13 +422,15 @@ static inline uint32_t memwatch_write_name_(struct memwatch_channel_ *channel,
     uint32_t place;
 
     size = (size + 7) & ~(size_t)7;
-    if (size > MEMWATCH_TEXT_ / 16)
+    if (size > MEMWATCH_TEXT_ / 16 ||
+        __atomic_load_n(&channel->names_used, __ATOMIC_RELAXED) >= MEMWATCH_NAMES_ / 4 * 3)
         return 0;
     place = __atomic_fetch_add(&channel->text_used, (uint32_t)size, __ATOMIC_RELAXED);
     if (place + size > MEMWATCH_TEXT_) {
         __atomic_fetch_sub(&channel->text_used, (uint32_t)size, __ATOMIC_RELAXED);
         return 0;
     }
+    __atomic_fetch_add(&channel->names_used, 1, __ATOMIC_RELAXED);
     entry = (struct memwatch_name_ *)(channel->text + place);
     entry->line = site->line;
     entry->name_length = (uint32_t)name_length;
