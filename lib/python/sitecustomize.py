@@ -9,7 +9,8 @@ class _Profile(object):
     def _load(self):
         import builtins
         from _memwatch import profile
-        builtins.profile = profile
+        if builtins.profile is self:
+            builtins.profile = profile
         return profile
 
     def __call__(self, *args, **kwargs):
@@ -40,8 +41,11 @@ def _start():
     builtins.profile = _Profile()
     patterns = os.environ.get("MEMWATCH_TRACE")
     if patterns:
-        from _memwatch import trace
-        trace.start(patterns.split("\n"))
+        try:
+            from _memwatch import trace
+            trace.start(patterns.split("\n"))
+        except Exception as error:
+            sys.stderr.write("memwatch: functions are not traced: %r\n" % error)
 
 
 if sys.version_info >= (3, 8) and sys.implementation.name == "cpython":

@@ -5,7 +5,15 @@ import os
 import sys
 import types
 
-from _memwatch import marks
+try:
+    if "t" in getattr(sys, "abiflags", ""):
+        raise ImportError("Python without the GIL is not supported")
+    from _memwatch import marks
+except ImportError as _error:  # a Python for which it was not built, a subinterpreter
+    marks = types.SimpleNamespace(is_recorded=lambda: False)
+    if sys.stderr is not None:
+        sys.stderr.write(f"memwatch: functions are not marked here: {_error}\n")
+
 
 # The module inspect knows all this as well, but loading it takes longer than many a program.
 _GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # in co_flags
@@ -20,9 +28,12 @@ def module_name(module):
 def make_site(name, file, line):
     """What is marked; any strings will do."""
     def printable(text):
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", "?")
+        return str(text).encode("utf-8", "replace").decode().replace("\0", "?")
     if file and not file.startswith("<"):  # <stdin>
-        file = os.path.abspath(file)
+        try:
+            file = os.path.abspath(file)
+        except OSError:  # the current folder is gone
+            pass
     return marks.Site(printable(name), printable(file), line)
 
 
@@ -39,13 +50,16 @@ def _flags_of(function):
     """The co_flags of a function, also of a method and of functools.partial."""
     while isinstance(function, (functools.partial, types.MethodType)):
         function = function.func if isinstance(function, functools.partial) else function.__func__
-    if hasattr(function, "_is_coroutine_marker"):  # by inspect.markcoroutinefunction
+    if "_is_coroutine_marker" in getattr(function, "__dict__", ()):  # by inspect.markcoroutinefunction
         return _COROUTINE
-    return getattr(getattr(function, "__code__", None), "co_flags", 0)
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return flags if isinstance(flags, int) else 0
 
 
 def _site_of(function, name):
     code = getattr(_unwrap(function), "__code__", None)
+    if not isinstance(code, types.CodeType):
+        code = None
     if not name:
         own = getattr(function, "__qualname__", None) or type(function).__qualname__
         name = f"{module_name(getattr(function, '__module__', None))}.{own}"
@@ -55,13 +69,18 @@ def _site_of(function, name):
 # --- functions of every kind ------------------------------------------------------------------
 
 
+# No wrapper keeps alive what its function was called with, and may give up before its end.
+
+
 def _around_function(site, function):
     enter, leave = site.enter, site.leave
 
     def marked(*args, **kwargs):
+        given = [kwargs, args]
+        del args, kwargs
         token = enter()
         try:
-            return function(*args, **kwargs)
+            return function(*given.pop(), **given.pop())
         finally:
             leave(token)
     return marked
@@ -69,13 +88,27 @@ def _around_function(site, function):
 
 def _around_coroutine(site, function):
     async def marked(*args, **kwargs):
-        return await site.coroutine(function(*args, **kwargs))
+        steps = site.coroutine(function(*args, **kwargs))
+        del args, kwargs
+        while True:
+            try:
+                return await steps
+            except GeneratorExit as error:
+                if not steps.exit(error):
+                    raise
     return marked
 
 
 def _around_generator(site, function):
     def marked(*args, **kwargs):
-        return (yield from site.generator(function(*args, **kwargs)))
+        steps = site.generator(function(*args, **kwargs))
+        del args, kwargs
+        while True:
+            try:
+                return (yield from steps)
+            except GeneratorExit as error:
+                if not steps.exit(error):
+                    raise
     return marked
 
 
@@ -83,20 +116,34 @@ def _around_awaitable_generator(site, function):
     return types.coroutine(_around_generator(site, function))
 
 
+def _begin(generator):
+    """The first step of an asynchronous generator of which the event loop is told nothing: it knows
+    the one around it, and would finish both."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
 def _around_async_generator(site, function):
     async def marked(*args, **kwargs):
         generator = function(*args, **kwargs)
+        del args, kwargs
         steps = site.async_generator()
-        step = generator.asend(None)
+        step = _begin(generator)
         values = []  # a name would keep what was yielded alive
         try:
             while True:
-                values.append(await steps.piece(step))
+                try:
+                    values.append(await steps.piece(step))
+                except GeneratorExit as error:
+                    if not steps.exit(error):
+                        raise
+                    continue
                 try:
                     step = generator.asend((yield values.pop()))
-                except GeneratorExit:
-                    await steps.piece(generator.aclose(), True)
-                    raise
                 except BaseException as error:
                     step = generator.athrow(error)
         except StopAsyncIteration:
@@ -116,15 +163,30 @@ def _how_to_mark(function):
     return _around_function
 
 
+def _is_marked(function):
+    return isinstance(function, types.FunctionType) and hasattr(function, "_memwatch_site")
+
+
+def _dress(marked, function):
+    """Makes it look like the function. What is none may have methods, like that of lru_cache."""
+    try:
+        functools.update_wrapper(marked, function)
+    except Exception:  # an object may say anything of itself
+        marked.__wrapped__ = function
+    if isinstance(function, types.FunctionType):
+        return
+    for name in dir(type(function)):
+        if not name.startswith("_") and callable(getattr(type(function), name, None)):
+            setattr(marked, name, getattr(function, name))
+
+
 def _mark_function(function, name=None):
-    if hasattr(function, "_memwatch_site"):
+    if _is_marked(function):
         return function
     site = _site_of(function, name)
-    marked = functools.wraps(function)(_how_to_mark(function)(site, function))
+    marked = _how_to_mark(function)(site, function)
+    _dress(marked, function)
     marked._memwatch_site = site
-    for extra in ("cache_info", "cache_clear", "cache_parameters"):  # of functools.lru_cache
-        if hasattr(function, extra):
-            setattr(marked, extra, getattr(function, extra))
     return marked
 
 
@@ -133,10 +195,20 @@ def _mark_property(target, name=None):
     return type(target)(*parts, target.__doc__)
 
 
+def _is_method(value):
+    """Whether it is one that can be marked, which is not part of how classes of its kind work."""
+    if type(value) in (classmethod, staticmethod):
+        value = value.__func__
+    return (type(value) in (property, functools.cached_property) or
+            isinstance(value, types.FunctionType) and
+            value.__module__ not in ("enum", "typing", "typing_extensions"))
+
+
 def _mark_class(target):
     for key, value in list(vars(target).items()):
-        if isinstance(value, (types.FunctionType, classmethod, staticmethod, property)):
-            setattr(target, key, _mark(value))
+        if _is_method(value):
+            # Its metaclass may refuse.
+            type.__setattr__(target, key, _mark(value))
     return target
 
 
@@ -158,7 +230,7 @@ def _mark(target, name=None):
 # --- blocks -----------------------------------------------------------------------------------
 
 
-_site_of_block = functools.lru_cache(maxsize=None)(make_site)
+_site_of_block = functools.lru_cache(maxsize=1024)(make_site)
 
 
 class _Block:

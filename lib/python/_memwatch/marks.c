@@ -3,6 +3,8 @@
 #include "python/_memwatch/task.h"
 #include "python/_memwatch/trace.h"
 
+#include <dlfcn.h>
+
 /* --- sites ------------------------------------------------------------------------------------ */
 
 static PyObject *site_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
@@ -136,10 +138,28 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* What this module keeps, it keeps for one interpreter. */
+static bool is_main_interpreter(void)
+{
+    /* Not part of the stable interface of 3.8. */
+    PyInterpreterState *(*get)(void), *(*get_main)(void);
+
+    *(void **)&get_main = dlsym(RTLD_DEFAULT, "PyInterpreterState_Main");
+    *(void **)&get = dlsym(RTLD_DEFAULT, "PyInterpreterState_Get");
+    if (!get)
+        *(void **)&get = dlsym(RTLD_DEFAULT, "_PyInterpreterState_Get");
+    return !get || !get_main || get() == get_main();
+}
+
 static int fill(PyObject *module)
 {
-    PyObject *type = (PyObject *)site_type();
+    PyObject *type;
 
+    if (!is_main_interpreter()) {
+        PyErr_SetString(PyExc_ImportError, "this is a subinterpreter");
+        return -1;
+    }
+    type = (PyObject *)site_type();
     if (span_prepare() < 0) {
         PyErr_NoMemory();
         return -1;

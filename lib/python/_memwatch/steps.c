@@ -7,7 +7,8 @@ struct steps {
     struct site *site;
     PyObject *driven; /* NULL: nothing at present */
     PyObject *send;   /* its method of that name */
-    bool is_last;     /* piece: the whole ends with it */
+    bool is_asked_to_exit;
+    PyObject *exit; /* the GeneratorExit that it gets with the next step, or NULL */
     struct span span;
 };
 
@@ -51,6 +52,7 @@ static int traverse(PyObject *self, visitproc visit, void *arg)
 
     Py_VISIT(steps->driven);
     Py_VISIT(steps->send);
+    Py_VISIT(steps->exit);
     return 0;
 }
 
@@ -60,6 +62,7 @@ static int clear(PyObject *self)
 
     Py_CLEAR(steps->driven);
     Py_CLEAR(steps->send);
+    Py_CLEAR(steps->exit);
     return 0;
 }
 
@@ -89,7 +92,7 @@ static void begin(struct steps *steps)
 /* The end of a step that gave this result; NULL: it raised an exception, which is set. */
 static PyObject *end(struct steps *steps, PyObject *result)
 {
-    bool is_piece = steps->kind == STEPS_ASYNC_GENERATOR && !steps->is_last;
+    bool is_piece = steps->kind == STEPS_ASYNC_GENERATOR;
 
     span_end_step(&steps->span,
                   !result && !(is_piece && PyErr_ExceptionMatches(PyExc_StopIteration)));
@@ -103,24 +106,8 @@ static bool has_driven(const struct steps *steps)
     return steps->driven;
 }
 
-static PyObject *steps_send(PyObject *self, PyObject *value)
+static PyObject *throw_into(struct steps *steps, PyObject *arguments)
 {
-    struct steps *steps = (struct steps *)self;
-
-    if (!has_driven(steps))
-        return NULL;
-    begin(steps);
-    return end(steps, PyObject_CallFunctionObjArgs(steps->send, value, NULL));
-}
-
-static PyObject *steps_next(PyObject *self)
-{
-    return steps_send(self, Py_None);
-}
-
-static PyObject *steps_throw(PyObject *self, PyObject *arguments)
-{
-    struct steps *steps = (struct steps *)self;
     PyObject *method, *result;
 
     if (!has_driven(steps) || !(method = PyObject_GetAttrString(steps->driven, "throw")))
@@ -135,32 +122,67 @@ static PyObject *steps_throw(PyObject *self, PyObject *arguments)
     return result;
 }
 
-static PyObject *steps_close(PyObject *self, PyObject *unused)
+static PyObject *throw_exit(struct steps *steps)
 {
-    struct steps *steps = (struct steps *)self;
-    bool is_open = steps->span.is_open;
-    PyObject *result;
+    PyObject *arguments = PyTuple_Pack(1, steps->exit), *result;
 
-    (void)unused;
-    if (!steps->driven)
-        Py_RETURN_NONE;
-    if (is_open)
-        begin(steps);
-    result = PyObject_CallMethod(steps->driven, "close", NULL);
-    if (is_open)
-        span_end_step(&steps->span, true);
+    Py_CLEAR(steps->exit);
+    result = arguments ? throw_into(steps, arguments) : NULL;
+    Py_XDECREF(arguments);
     return result;
 }
 
-static PyObject *steps_piece(PyObject *self, PyObject *arguments)
+static PyObject *steps_send(PyObject *self, PyObject *value)
 {
     struct steps *steps = (struct steps *)self;
-    PyObject *driven;
-    int is_last = 0;
 
-    if (!PyArg_ParseTuple(arguments, "O|p", &driven, &is_last) || drive(steps, driven) < 0)
+    if (steps->exit)
+        return throw_exit(steps);
+    if (!has_driven(steps))
         return NULL;
-    steps->is_last = is_last;
+    begin(steps);
+    return end(steps, PyObject_CallFunctionObjArgs(steps->send, value, NULL));
+}
+
+static PyObject *steps_next(PyObject *self)
+{
+    return steps_send(self, Py_None);
+}
+
+static PyObject *steps_throw(PyObject *self, PyObject *arguments)
+{
+    return throw_into((struct steps *)self, arguments);
+}
+
+/*
+ * Called by "yield from" before it raises GeneratorExit where it stands. Whether what is driven may
+ * answer that with another value depends on who has thrown it, and that nobody tells: so it gets it
+ * by exit().
+ */
+static PyObject *steps_close(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    ((struct steps *)self)->is_asked_to_exit = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *steps_exit(PyObject *self, PyObject *error)
+{
+    struct steps *steps = (struct steps *)self;
+
+    if (!steps->is_asked_to_exit)
+        Py_RETURN_FALSE;
+    steps->is_asked_to_exit = false;
+    Py_INCREF(error);
+    Py_XDECREF(steps->exit);
+    steps->exit = error;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *steps_piece(PyObject *self, PyObject *driven)
+{
+    if (drive((struct steps *)self, driven) < 0)
+        return NULL;
     Py_INCREF(self);
     return self;
 }
@@ -176,9 +198,11 @@ static PyObject *itself(PyObject *self)
 static PyMethodDef methods[] = {
     {"send", steps_send, METH_O, "As that of a generator."},
     {"throw", steps_throw, METH_VARARGS, "As that of a generator."},
-    {"close", steps_close, METH_NOARGS, "As that of a generator."},
-    {"piece", steps_piece, METH_VARARGS,
-     "piece(awaitable, is_last=False): drives this next; returns itself."},
+    {"close", steps_close, METH_NOARGS, "Closes nothing, but see exit()."},
+    {"exit", steps_exit, METH_O,
+     "exit(error): after a GeneratorExit. True where it came from outside: what is driven gets it "
+     "with the next step. False where that has raised it itself."},
+    {"piece", steps_piece, METH_O, "Drives this awaitable next; returns itself."},
     {NULL, NULL, 0, NULL},
 };
 
