@@ -140,6 +140,63 @@ def test_code_that_comes_and_goes_is_forgotten(folder, python):  # noqa: F811
     assert calls.count()["made.f3"] == len([n for n in range(20_000) if n % 7 == 3])
 
 
+def test_tracing_everything_is_quiet_to_the_end(folder, python):  # noqa: F811
+    name = script(folder, """
+        import asyncio, atexit, logging, threading
+        class Last:
+            def __del__(self): self.leaves()
+            def leaves(self): pass
+        kept = Last()
+        def late(): pass
+        atexit.register(late)
+        def generator(): yield
+        left = generator()
+        next(left)
+    """)
+    calls = record(folder, python, name, options=["--trace", "*"])
+    assert calls.lost == 0 and calls.count()["__main__.generator"] == 1
+
+
+def test_traced_function_that_forks_ends_once(folder, python):  # noqa: F811
+    name = script(folder, """
+        import os
+        def inner():
+            if os.fork() == 0: return
+            os.wait()
+        def outer(): inner()
+        outer()
+    """)
+    calls = record(folder, python, name, options=["--trace", "__main__.*"])
+    assert calls.count() == {"__main__.outer": 1, "__main__.inner": 1} and calls.lost == 0
+    assert query(folder / "run.db", "SELECT count(*) FROM process") == [(2,)]
+
+
+def test_call_that_ends_unseen_harms_no_other(folder, python):  # noqa: F811
+    name = script(folder, """
+        import gc, sys, threading
+        def make(number):
+            space = {"__name__": "made"}
+            exec(f"def generator{number % 3}():\\n    yield\\n    yield", space)
+            return space[f"generator{number % 3}"]
+        def steps(number):
+            started = make(number)()
+            next(started)
+            if number % 2:
+                sys.setprofile(None)
+                if hasattr(sys, "monitoring"):
+                    sys.monitoring.set_events(4, 0)
+        for number in range(300):
+            thread = threading.Thread(target=steps, args=(number,))
+            thread.start()
+            thread.join()
+            gc.collect()
+    """)
+    result = folder.call("run", "-q", "-o", "run.db", "--python", python, "--trace", "made.*", name,
+                         env={"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "170"})
+    assert result.returncode == 0
+    assert Calls(folder / "run.db").lost == 0
+
+
 def test_pattern_that_finds_nothing_is_told(folder, python):  # noqa: F811
     name = script(folder, "def f(): pass\nf()\n")
     result = folder.call("run", "-q", "--python", python, "--trace", "nothing.*", name)

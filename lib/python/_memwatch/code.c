@@ -20,20 +20,30 @@ static void free_code(struct code *code)
     free(code);
 }
 
-static PyObject *forget(PyObject *module, PyObject *reference)
+void code_forget(const PyObject *object)
 {
-    struct code *code = map_remove(&codes, map_remove(&objects, reference));
+    struct code *code = map_remove(&codes, object);
+
+    if (!code)
+        return;
+    map_remove(&objects, code->reference);
+    free_code(code);
+}
+
+static PyObject *is_gone(PyObject *module, PyObject *reference)
+{
+    const PyObject *object = map_get(&objects, reference);
 
     (void)module;
-    if (code)
-        free_code(code);
+    if (object)
+        code_forget(object);
     Py_RETURN_NONE;
 }
 
 /* 0, or -1 with an exception set. */
 static int refer(struct code *code, PyObject *object)
 {
-    static PyMethodDef method = {"forget", forget, METH_O, NULL};
+    static PyMethodDef method = {"is_gone", is_gone, METH_O, NULL};
     static PyObject *callback;
 
     if (!callback && !(callback = PyCFunction_New(&method, NULL)))
@@ -83,14 +93,21 @@ static int remember(struct code *code, const PyObject *object)
 
 struct code *code_learn(PyObject *object, PyObject *globals, PyObject *resolve)
 {
-    struct code *code = calloc(1, sizeof *code);
+    struct code *code = calloc(1, sizeof *code), *other;
 
     if (!code) {
         PyErr_NoMemory();
         return NULL;
     }
-    if (ask(code, object, globals, resolve) < 0 || refer(code, object) < 0 ||
-        remember(code, object) < 0) {
+    if (ask(code, object, globals, resolve) < 0 || refer(code, object) < 0) {
+        free_code(code);
+        return NULL;
+    }
+    if ((other = code_find(object))) { /* another thread has asked meanwhile */
+        free_code(code);
+        return other;
+    }
+    if (remember(code, object) < 0) {
         free_code(code);
         return NULL;
     }

@@ -22,4 +22,7 @@ struct code *code_find(const PyObject *object);
  */
 struct code *code_learn(PyObject *object, PyObject *globals, PyObject *resolve);
 
+/* Nothing is known of it from now on. */
+void code_forget(const PyObject *object);
+
 #endif

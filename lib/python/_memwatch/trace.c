@@ -9,16 +9,25 @@
 /* Incomplete in the stable interface of 3.8. */
 typedef struct _frame frame_object;
 
-static PyObject *resolve; /* of a code object and the name of its module, makes a Site or None */
-static struct map spans;  /* calls that pause, by their frames */
+static PyObject *resolve;     /* of a code object and the name of its module, makes a Site or None;
+                                 NULL:     no more are to be traced */
+static struct map calls;      /* calls that pause (struct call), by their frames */
 static __thread bool is_busy; /* resolving: those calls are ours */
+static __thread unsigned long open_calls; /* of this thread, that do not pause */
+static __thread unsigned process;         /* in which they were entered */
+
+/* A call that may pause. Its frame may go without a word, and its code object with it. */
+struct call {
+    struct span span;
+    struct site *site;
+};
 
 /* What was found out or asked for the code object of a call; NULL: it is none of ours. */
 static struct code *find_code(PyObject *object)
 {
     struct code *code = code_find(object);
 
-    if (code || is_busy)
+    if (code || is_busy || !resolve)
         return code;
     is_busy = true;
     code = code_learn(object, PyEval_GetGlobals(), resolve);
@@ -30,46 +39,88 @@ static struct code *find_code(PyObject *object)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+static void free_call(struct call *call)
+{
+    if (!call)
+        return;
+    span_abandon(&call->span);
+    Py_DECREF(call->site);
+    free(call);
+}
+
+static struct call *new_call(const struct code *code, const void *frame)
+{
+    struct call *call = calloc(1, sizeof *call);
+
+    free_call(map_remove(&calls, frame)); /* of another frame, which was at this place */
+    if (!call || map_set(&calls, frame, call) < 0) {
+        free(call);
+        return NULL;
+    }
+    call->span = (struct span){.site = &code->site->at, .reading = SPAN_READS_SELDOM};
+    call->site = code->site;
+    Py_INCREF(call->site);
+    return call;
+}
+
+/* A call that does not pause. */
+static void enter(struct code *code)
+{
+    if (process != span_process())
+        open_calls = 0; /* they are those of the parent, above a fork */
+    process = span_process();
+    open_calls++;
+    span_mark(&code->site->at, MEMWATCH_KIND_ENTER_, span_current_track(), SPAN_READS_SELDOM);
+}
+
+/* Its end, unless it began before there was tracing, or in the parent of this process. */
+static void leave(struct code *code)
+{
+    if (open_calls == 0 || process != span_process())
+        return;
+    open_calls--;
+    span_mark(&code->site->at, MEMWATCH_KIND_EXIT_, span_current_track(), SPAN_READS_SELDOM);
+}
+
 /* A call starts. */
 static void begin(struct code *code, const void *frame)
 {
-    struct span *span;
+    struct call *call = code->pauses ? new_call(code, frame) : NULL;
 
-    if (!code->pauses) {
-        span_mark(&code->site->at, MEMWATCH_KIND_ENTER_, span_current_track(), SPAN_READS_SELDOM);
-        return;
-    }
-    if ((span = map_get(&spans, frame)))
-        span_abandon(span); /* of another frame, which was at this place */
-    else if (!(span = calloc(1, sizeof *span)) || map_set(&spans, frame, span) < 0) {
-        free(span);
-        return;
-    }
-    *span = (struct span){.site = &code->site->at, .reading = SPAN_READS_SELDOM};
-    span_begin_step(span, track_choose(span, code->is_coroutine));
+    if (!code->pauses)
+        enter(code);
+    else if (call)
+        span_begin_step(&call->span, track_choose(&call->span, code->is_coroutine));
+}
+
+/* One that has paused; NULL where there is none. */
+static struct call *find_call(const struct code *code, const void *frame)
+{
+    struct call *call = code->pauses ? map_get(&calls, frame) : NULL;
+
+    return call && call->site == code->site ? call : NULL;
 }
 
 /* A call goes on. */
 static void go_on(const struct code *code, const void *frame)
 {
-    struct span *span = code->pauses ? map_get(&spans, frame) : NULL;
+    struct call *call = find_call(code, frame);
 
-    if (span)
-        span_begin_step(span, 0);
+    if (call)
+        span_begin_step(&call->span, 0);
 }
 
 /* A call pauses, or ends. */
-static void stop(const struct code *code, const void *frame, bool has_ended)
+static void stop(struct code *code, const void *frame, bool has_ended)
 {
-    struct span *span = code->pauses ? map_get(&spans, frame) : NULL;
+    struct call *call = find_call(code, frame);
 
     if (!code->pauses)
-        span_mark(&code->site->at, MEMWATCH_KIND_EXIT_, span_current_track(), SPAN_READS_SELDOM);
-    if (!span)
-        return;
-    span_end_step(span, has_ended);
-    if (has_ended)
-        free(map_remove(&spans, frame));
+        leave(code);
+    else if (call)
+        span_end_step(&call->span, has_ended);
+    if (call && has_ended)
+        free_call(map_remove(&calls, frame));
 }
 
 /* --- sys.monitoring: CPython 3.12 and later ------------------------------------------------------
@@ -105,6 +156,7 @@ static PyObject *on_start(PyObject *module, PyObject *arguments)
                   program's */
         Py_RETURN_NONE;
     if (!code->site) {
+        code_forget(object); /* it will not be asked for again */
         Py_INCREF(disable);
         return disable;
     }
@@ -188,7 +240,7 @@ static int hook(PyObject *self, frame_object *frame, int event, PyObject *value)
     if (code && code->site) {
         if (event == EVENT_RETURN)
             stop(code, frame, !value || !code->pauses || !has_paused(frame));
-        else if (map_get(&spans, frame))
+        else if (find_call(code, frame))
             go_on(code, frame);
         else
             begin(code, frame);
@@ -256,6 +308,14 @@ static PyObject *trace_by_hook(PyObject *module, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
+static PyObject *trace_no_more(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    Py_CLEAR(resolve);
+    Py_RETURN_NONE;
+}
+
 PyMethodDef trace_functions[] = {
     {"trace_by_monitoring", trace_by_monitoring, METH_VARARGS,
      "trace_by_monitoring(resolve, watch, DISABLE): gets ready for on_start() and its like.\n\n"
@@ -269,5 +329,7 @@ PyMethodDef trace_functions[] = {
      "trace_by_hook(resolve, pauses_at): traces this thread.\n\n"
      "pauses_at(frame) tells whether a frame that gives a value back only pauses."},
     {"hook_thread", hook_thread, METH_VARARGS, "For threading.setprofile()."},
+    {"trace_no_more", trace_no_more, METH_NOARGS,
+     "No functions are traced from now on but those that were already."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,12 +1,12 @@
 """Marks every function whose name matches a pattern, without its being decorated."""
 
+import atexit
 import fnmatch
 import re
 import sys
 import weakref
 
-from _memwatch import marks
-from _memwatch.functions import make_site, module_name
+from _memwatch.functions import make_site, marks, module_name
 
 _OPTIMIZED = 0x1  # in co_flags: a function, not the body of a module or a class
 
@@ -27,20 +27,26 @@ class _Patterns:
 class _Qualnames:
     """Before CPython 3.11 a code object does not know its qualified name: its module tells."""
 
-    def __init__(self):
+    def __init__(self, patterns):
+        self._patterns = patterns
         self._names = {}  # by id: code objects that are equal are not the same
 
-    def learn(self, code, prefix=""):
-        """Takes in all that is defined in a module, a class or a function."""
+    def learn(self, code, module, prefix=""):
+        """Takes in what matters of all that is defined in a module, a class or a function."""
         for constant in code.co_consts:
             if not isinstance(constant, type(code)):
                 continue
             name = prefix + constant.co_name
-            key = id(constant)
-            gone = weakref.ref(constant, lambda _, key=key: self._names.pop(key, None))
-            self._names[key] = name, gone
+            if prefix and (self._patterns.match(module, name) or
+                           self._patterns.match(module, constant.co_name)):
+                self._keep(constant, name)
             inner = ".<locals>." if constant.co_flags & _OPTIMIZED else "."
-            self.learn(constant, name + inner)
+            self.learn(constant, module, name + inner)
+
+    def _keep(self, code, name):
+        key = id(code)
+        gone = weakref.ref(code, lambda _: self._names.pop(key, None))
+        self._names[key] = name, gone
 
     def get(self, code):
         return self._names.get(id(code), (code.co_name,))[0]
@@ -54,16 +60,16 @@ def _is_function(code, name):
 
 def _resolver(patterns):
     patterns = _Patterns(patterns)
-    names = _Qualnames()
+    names = _Qualnames(patterns)
 
     def resolve(code, module):
+        module = module_name(module)
         if hasattr(code, "co_qualname"):
             name = code.co_qualname
         else:
             if code.co_name == "<module>":
-                names.learn(code)
+                names.learn(code, module)
             name = names.get(code)
-        module = module_name(module)
         if not _is_function(code, name) or not patterns.match(module, name):
             return None
         return make_site(f"{module}.{name}", code.co_filename, code.co_firstlineno)
@@ -113,4 +119,5 @@ def _hook(resolve):
 def start(patterns):
     """Marks all functions that match, from now on, in all threads."""
     if marks.is_recorded():
+        atexit.register(marks.trace_no_more)  # what resolves needs modules that are about to go
         (_monitor if hasattr(sys, "monitoring") else _hook)(_resolver(patterns))
