@@ -51,6 +51,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -72,7 +73,7 @@ extern "C" {
  */
 
 enum {
-    MEMWATCH_VERSION_ = 1,
+    MEMWATCH_VERSION_ = 2,
     MEMWATCH_LANES_ = 256,        /* threads that mark at the same time */
     MEMWATCH_SLOTS_ = 8192,       /* of a ring, a power of two */
     MEMWATCH_NAMES_ = 16384,      /* places in the table of names, a power of two */
@@ -85,6 +86,7 @@ enum memwatch_kind_ {
     MEMWATCH_KIND_POINT_,
     MEMWATCH_KIND_SUSPEND_,
     MEMWATCH_KIND_RESUME_,
+    MEMWATCH_KIND_EXECUTED_,
 };
 
 #define MEMWATCH_UNREAD_ UINT32_MAX
@@ -105,7 +107,8 @@ struct memwatch_lane_ {
     uint64_t leaving; /* its thread has ended: it is free once it is empty */
     uint64_t lost;    /* marks that found no room */
     uint64_t stalled; /* its owner has waited in vain while tail was this less one */
-    uint64_t pad_to_line[4];
+    uint64_t image;   /* of the program that its owner ran */
+    uint64_t pad_to_line[3];
     uint64_t head; /* marks ever written; moved by the owner */
     uint64_t pad_to_next_line[7];
     uint64_t tail; /* marks ever taken; moved by the recorder */
@@ -158,6 +161,7 @@ struct memwatch_state_ {
     struct memwatch_channel_ *channel;
     struct memwatch_file_ statm, self_status, clear_refs;
     uint64_t floor_kib; /* ru_maxrss that stays from an earlier program */
+    uint64_t image;     /* a number that is another one after each exec */
     uint32_t page_kib;
     pthread_key_t key; /* its destructor gives the ring back */
 };
@@ -291,6 +295,17 @@ static inline void memwatch_stay_loaded_(void)
         dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/* Out of the random bytes that exec gives to each program. */
+static inline uint64_t memwatch_image_(void)
+{
+    const unsigned char *random = (const unsigned char *)(uintptr_t)getauxval(AT_RANDOM);
+    uint64_t hash = 14695981039346656037u;
+
+    for (int i = 0; random && i < 16; i++)
+        hash = (hash ^ random[i]) * 1099511628211u;
+    return hash;
+}
+
 static inline void memwatch_start_(void)
 {
     struct memwatch_state_ *state = &memwatch_state_;
@@ -301,6 +316,7 @@ static inline void memwatch_start_(void)
 
     state->statm.fd = state->self_status.fd = state->clear_refs.fd = -1;
     state->page_kib = (uint32_t)(sysconf(_SC_PAGESIZE) / 1024);
+    state->image = memwatch_image_();
     if (path && *path && memwatch_map_(state, path) == 0 &&
         pthread_key_create(&state->key, memwatch_leave_) == 0 &&
         pthread_atfork(NULL, NULL, memwatch_after_fork_) == 0) {
@@ -354,7 +370,8 @@ static inline uint64_t memwatch_who_am_i_(void)
 }
 
 /* Takes a ring: a free one, or the one that this thread had before it executed this program. */
-static inline int memwatch_take_lane_(struct memwatch_lane_ *lane, uint64_t me)
+static inline int memwatch_take_lane_(struct memwatch_state_ *state, struct memwatch_lane_ *lane,
+                                      uint64_t me)
 {
     uint64_t owner = __atomic_load_n(&lane->owner, __ATOMIC_ACQUIRE);
 
@@ -362,8 +379,11 @@ static inline int memwatch_take_lane_(struct memwatch_lane_ *lane, uint64_t me)
         __atomic_store_n(&lane->leaving, 0, __ATOMIC_RELEASE);
         return 1;
     }
-    return owner == 0 && __atomic_compare_exchange_n(&lane->owner, &owner, me, 0, __ATOMIC_ACQ_REL,
-                                                     __ATOMIC_RELAXED);
+    if (owner != 0 || !__atomic_compare_exchange_n(&lane->owner, &owner, me, 0, __ATOMIC_ACQ_REL,
+                                                   __ATOMIC_RELAXED))
+        return 0;
+    lane->image = state->image;
+    return 1;
 }
 
 /* Takes a free ring for this thread; NULL when there is none. */
@@ -374,7 +394,7 @@ static inline struct memwatch_lane_ *memwatch_claim_(struct memwatch_state_ *sta
     for (uint32_t i = 0; i < MEMWATCH_LANES_; i++) {
         struct memwatch_lane_ *lane = &state->channel->lanes[i];
 
-        if (!memwatch_take_lane_(lane, me))
+        if (!memwatch_take_lane_(state, lane, me))
             continue;
         if (memwatch_reserve_(state, lane) < 0 || pthread_setspecific(state->key, lane) != 0) {
             __atomic_store_n(&lane->owner, 0, __ATOMIC_RELEASE);
@@ -592,6 +612,7 @@ static inline void memwatch_push_(struct memwatch_state_ *state, struct memwatch
                                   const struct memwatch_mark_ *mark)
 {
     uint64_t used = lane->head - __atomic_load_n(&lane->tail, __ATOMIC_ACQUIRE);
+
     if (used >= MEMWATCH_SLOTS_ && !memwatch_wait_for_room_(state, lane)) {
         __atomic_fetch_add(&lane->lost, 1, __ATOMIC_RELAXED);
         return;
@@ -614,6 +635,17 @@ static inline uint32_t memwatch_place_(struct memwatch_state_ *state, struct mem
     return place == 1 ? 0 : place;
 }
 
+/* The program before this one has left calls open. */
+static inline void memwatch_tell_of_exec_(struct memwatch_state_ *state,
+                                          struct memwatch_lane_ *lane)
+{
+    struct memwatch_mark_ mark = {
+        memwatch_now_ns_(), 0, MEMWATCH_KIND_EXECUTED_, 0, MEMWATCH_UNREAD_, MEMWATCH_UNREAD_, 0};
+
+    lane->image = state->image;
+    memwatch_push_(state, lane, &mark);
+}
+
 static inline void memwatch_write_mark_(struct memwatch_state_ *state, struct memwatch_site_ *site,
                                         enum memwatch_kind_ kind, uint32_t track, int reads_memory)
 {
@@ -625,6 +657,8 @@ static inline void memwatch_write_mark_(struct memwatch_state_ *state, struct me
         __atomic_fetch_add(&state->channel->lost, 1, __ATOMIC_RELAXED);
         return;
     }
+    if (lane->image != state->image)
+        memwatch_tell_of_exec_(state, lane);
     mark.kind = (uint32_t)kind;
     mark.name = memwatch_place_(state, site);
     mark.t_ns = memwatch_now_ns_();

@@ -46,8 +46,11 @@ struct mw_record {
             bool borrows; /* it runs in its parent's memory so far, after vfork */
         } start;
         pid_t own_pid;
-        struct mw_image *image; /* belongs to whoever pops it */
-        int end_status;         /* as wait(2) gives it; -1: not known */
+        struct {
+            struct mw_image *image; /* belongs to whoever pops it */
+            bool executed;          /* the process was seen to execute a program */
+        };
+        int end_status; /* as wait(2) gives it; -1: not known */
         struct {
             pid_t pid;
             int wait_status;

@@ -138,8 +138,11 @@ static void push_image(struct mw_sampler *sampler, struct mw_live_process *proce
                        struct mw_image *image, bool executed, int64_t t_ns)
 {
     uint64_t hash = mw_image_hash(image);
-    struct mw_record record = {
-        .kind = MW_RECORD_IMAGE, .t_ns = t_ns, .slot = process->slot, .image = image};
+    struct mw_record record = {.kind = MW_RECORD_IMAGE,
+                               .t_ns = t_ns,
+                               .slot = process->slot,
+                               .image = image,
+                               .executed = executed};
 
     snprintf(process->name, sizeof process->name, "%.15s", image->name);
     if ((executed || hash != process->image_hash) && announce(sampler, process) &&

@@ -484,6 +484,8 @@ static int take_mark(struct mw_calls *calls, struct process *process, const stru
         return 0;
     case MW_MARK_POINT:
         return 0;
+    case MW_MARK_EXECUTED:
+        return unwind_all(calls, process, &(struct end){.t_ns = mark->t_ns, .kib = -1}, sink);
     }
     return 0;
 }
@@ -544,6 +546,22 @@ int mw_calls_process_started(struct mw_calls *calls, pid_t pid, uint32_t slot, i
     if (process)
         process->slot = slot;
     return 0;
+}
+
+int mw_calls_process_executed(struct mw_calls *calls, pid_t pid, int64_t t_ns,
+                              const struct mw_calls_sink *sink)
+{
+    struct process *process = find_process(calls, pid);
+    const struct end end = {.t_ns = t_ns, .kib = -1};
+    int code = 0;
+
+    for (struct stack *stack = process ? process->stacks : NULL, *next; code == 0 && stack;
+         stack = next) {
+        next = stack->next;
+        if (stack->calls[0].enter_ns < t_ns) /* or else it is one of the new program */
+            code = unwind(calls, stack, 0, &end, sink);
+    }
+    return code;
 }
 
 int mw_calls_process_ended(struct mw_calls *calls, pid_t pid, int64_t t_ns,

@@ -100,6 +100,11 @@ void mw_calls_sample(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t ki
  */
 void mw_calls_gap(struct mw_calls *calls, int64_t t_ns);
 
+/* With a program that is executed, the calls of the one before it end. A pid that is not known is
+ * passed over. */
+int mw_calls_process_executed(struct mw_calls *calls, pid_t pid, int64_t t_ns,
+                              const struct mw_calls_sink *sink);
+
 /* The end of a process is that of its calls. A pid that is not known is passed over. */
 int mw_calls_process_ended(struct mw_calls *calls, pid_t pid, int64_t t_ns,
                            const struct mw_calls_sink *sink);

@@ -188,6 +188,17 @@ int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint
                   error);
 }
 
+int mw_functions_process_executed(struct mw_functions *functions, uint32_t slot, int64_t t_ns,
+                                  struct mw_error *error)
+{
+    const struct mw_calls_sink sink = sink_of(functions);
+    pid_t pid = pid_of(functions, slot);
+
+    if (pid == 0)
+        return 0;
+    return result(functions, mw_calls_process_executed(functions->calls, pid, t_ns, &sink), error);
+}
+
 int mw_functions_process_ended(struct mw_functions *functions, uint32_t slot, int64_t t_ns,
                                struct mw_error *error)
 {

@@ -39,6 +39,8 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
 /* What else is known of processes, after an advance to that moment. Slots as in capture/queue.h. */
 int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint32_t slot,
                                  int64_t t_ns, struct mw_error *error);
+int mw_functions_process_executed(struct mw_functions *functions, uint32_t slot, int64_t t_ns,
+                                  struct mw_error *error);
 int mw_functions_process_ended(struct mw_functions *functions, uint32_t slot, int64_t t_ns,
                                struct mw_error *error);
 void mw_functions_sample(struct mw_functions *functions, uint32_t slot, int64_t t_ns, int64_t kib);

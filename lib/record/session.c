@@ -184,6 +184,10 @@ static int inform_functions(struct mw_session *session, const struct mw_record *
     case MW_RECORD_START:
         return mw_functions_process_started(functions, record->start.pid, record->slot,
                                             record->t_ns, error);
+    case MW_RECORD_IMAGE:
+        return record->executed
+                   ? mw_functions_process_executed(functions, record->slot, record->t_ns, error)
+                   : 0;
     case MW_RECORD_END:
         return mw_functions_process_ended(functions, record->slot, record->t_ns, error);
     case MW_RECORD_SAMPLE:

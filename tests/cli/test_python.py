@@ -196,6 +196,40 @@ def test_call_that_never_returns_ends_with_its_process(folder, python):  # noqa:
     assert calls.only("never_returns")["depth"] == 0
 
 
+EXECUTES = """
+    import os, sys
+    @profile
+    def second(): pass
+    @profile
+    def first():
+        {}
+    second() if sys.argv[1:] else first()
+"""
+
+
+@pytest.mark.parametrize("method", ["perf", "connector", "poll"])
+def test_calls_end_where_their_process_executes_a_program_that_marks(folder, python, method):  # noqa: F811
+    name = script(folder, EXECUTES.format(
+        "os.execv(sys.executable, [sys.executable, 'script.py', 'again'])"))
+    result = folder.call("run", "-q", "-o", "run.db", "--tracking", method, "--python", python, name)
+    if result.returncode == 125:
+        pytest.skip(f"--tracking {method} does not work here")
+    calls = Calls(folder / "run.db")
+    assert calls.lost == 0
+    assert calls.only("second")["depth"] == 0
+    assert calls.only("first")["exit_s"] <= calls.only("second")["enter_s"] + 2e-6  # as it is stored
+
+
+@pytest.mark.parametrize("method", ["perf", "connector"])
+def test_calls_end_where_their_process_executes_any_program(folder, python, method):  # noqa: F811
+    name = script(folder, EXECUTES.format("os.execv('/bin/sleep', ['sleep', '0.3'])"))
+    result = folder.call("run", "-q", "-o", "run.db", "--tracking", method, "--python", python, name)
+    if result.returncode == 125:
+        pytest.skip(f"--tracking {method} does not work here")
+    ((end_s,),) = query(folder / "run.db", "SELECT end_us / 1e6 FROM process")
+    assert Calls(folder / "run.db").only("first")["exit_s"] <= end_s - 0.3
+
+
 def test_python_below_the_program_has_profile_too(folder, python):  # noqa: F811
     calls = record(folder, python, PROGRAMS / "processes.py", "subprocess")
     assert list(calls.count().values()) == [1]

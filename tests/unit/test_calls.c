@@ -298,6 +298,31 @@ static void test_an_exit_without_an_entry_is_counted_and_passed_over(void **stat
     rig_free(rig);
 }
 
+static void test_calls_end_when_their_process_executes_another_program(void **state)
+{
+    struct rig *rig = rig_new(1000);
+
+    (void)state;
+    enter(rig, 0, 10);
+    enter(rig, 1, 20);
+    rig->tid = 51;
+    enter(rig, 1, 30);
+    assert_int_equal(mw_calls_process_executed(rig->calls, 99, START_NS + 40000, &rig->sink), 0);
+    assert_int_equal(rig->count, 0);
+    assert_int_equal(mw_calls_process_executed(rig->calls, 50, START_NS + 40000, &rig->sink), 0);
+    assert_int_equal(rig->count, 3);
+    for (size_t i = 0; i < rig->count; i++)
+        assert_int_equal(rig->call[i].to_us, 40);
+    enter(rig, 2, 50); /* of the new program, before the recorder has heard of that */
+    assert_int_equal(mw_calls_process_executed(rig->calls, 50, START_NS + 45000, &rig->sink), 0);
+    assert_int_equal(rig->count, 3);
+    mark(rig, MW_MARK_EXECUTED, 0, 60); /* it tells of itself that it was executed */
+    assert_int_equal(rig->count, 4);
+    check_call(&rig->call[3], 2, 0, 50, 60);
+    assert_int_equal(mw_calls_lost(rig->calls), 0);
+    rig_free(rig);
+}
+
 static void test_calls_end_with_their_process_and_not_with_the_recording(void **state)
 {
     struct rig *rig = rig_new(1000);
@@ -676,6 +701,7 @@ int main(void)
         UNIT_TEST(test_a_track_that_waits_uses_no_time),
         UNIT_TEST(test_an_exit_closes_what_was_left_without_one),
         UNIT_TEST(test_an_exit_without_an_entry_is_counted_and_passed_over),
+        UNIT_TEST(test_calls_end_when_their_process_executes_another_program),
         UNIT_TEST(test_calls_end_with_their_process_and_not_with_the_recording),
         UNIT_TEST(test_a_pid_that_starts_anew_ends_what_it_was),
         UNIT_TEST(test_windows_belong_to_the_calls_that_they_lie_in),
