@@ -160,8 +160,9 @@ struct memwatch_state_ {
     int status; /* 0: not known yet, 1: there is a channel, -1: there is none */
     struct memwatch_channel_ *channel;
     struct memwatch_file_ statm, self_status, clear_refs;
-    uint64_t floor_kib; /* ru_maxrss that stays from an earlier program */
-    uint64_t image;     /* a number that is another one after each exec */
+    uint64_t floor_kib;  /* ru_maxrss that stays from an earlier program */
+    uint64_t image;      /* a number that is another one after each exec */
+    uint32_t *is_opener; /* 0 in a child that was made without a word to us; NULL: nobody tells */
     uint32_t page_kib;
     pthread_key_t key; /* its destructor gives the ring back */
 };
@@ -249,6 +250,8 @@ static inline void memwatch_after_fork_(void)
     struct memwatch_state_ *state = &memwatch_state_;
 
     memwatch_lane_ = NULL;
+    if (state->is_opener)
+        *state->is_opener = 1;
     if (state->status <= 0)
         return;
     pthread_setspecific(state->key, NULL);
@@ -295,6 +298,23 @@ static inline void memwatch_stay_loaded_(void)
         dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/* Memory that is zero in every child, also in one that clone(2) or _Fork has made. */
+static inline uint32_t *memwatch_tell_children_(void)
+{
+    enum { WIPE_ON_FORK = 18 }; /* MADV_WIPEONFORK, of Linux 4.14 */
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return NULL;
+    if (madvise(page, size, WIPE_ON_FORK) < 0) {
+        munmap(page, size);
+        return NULL;
+    }
+    *(uint32_t *)page = 1;
+    return (uint32_t *)page;
+}
+
 /* Out of the random bytes that exec gives to each program. */
 static inline uint64_t memwatch_image_(void)
 {
@@ -321,6 +341,7 @@ static inline void memwatch_start_(void)
         pthread_key_create(&state->key, memwatch_leave_) == 0 &&
         pthread_atfork(NULL, NULL, memwatch_after_fork_) == 0) {
         memwatch_stay_loaded_();
+        state->is_opener = memwatch_tell_children_();
         memwatch_open_self_(state);
         status = 1;
     }
@@ -678,6 +699,8 @@ static inline void memwatch_mark_now_(struct memwatch_site_ *site, enum memwatch
     struct memwatch_state_ *state = &memwatch_state_;
     int saved_errno = errno, cancel_state;
 
+    if (state->is_opener && __builtin_expect(*state->is_opener == 0, 0))
+        memwatch_after_fork_();
     if (__atomic_load_n(&state->channel->closed, __ATOMIC_RELAXED)) {
         __atomic_store_n(&state->status, -1, __ATOMIC_RELEASE);
         return;

@@ -205,15 +205,19 @@ static void test_no_mark_overtakes_an_earlier_one_of_another_thread(void **state
     close_marks(marks);
 }
 
+static pid_t fork_quietly(void)
+{
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
 static void mark_after_fork(int in, int out, const void *context)
 {
     pid_t pid;
 
     (void)in;
     (void)out;
-    (void)context;
     MEMWATCH_POINT("parent");
-    pid = fork();
+    pid = context ? fork_quietly() : fork();
     if (pid == 0) {
         MEMWATCH_POINT("child");
         _exit(0);
@@ -222,13 +226,12 @@ static void mark_after_fork(int in, int out, const void *context)
     MEMWATCH_POINT("parent again");
 }
 
-static void test_after_fork_parent_and_child_have_marks_of_their_own(void **state)
+static void check_fork(const char *quietly)
 {
     struct mw_marks *marks = open_marks();
-    struct unit_child child = unit_fork(mark_after_fork, NULL);
+    struct unit_child child = unit_fork(mark_after_fork, quietly);
     const struct mw_mark *mark;
 
-    (void)state;
     unit_join(&child);
     assert_int_equal(mw_marks_take(marks, &mark), 3);
     assert_string_equal(mark[1].site->name, "child");
@@ -237,6 +240,18 @@ static void test_after_fork_parent_and_child_have_marks_of_their_own(void **stat
     assert_int_equal(mark[2].pid, child.pid);
     assert_true(mark[1].resident_kib > 0);
     close_marks(marks);
+}
+
+static void test_after_fork_parent_and_child_have_marks_of_their_own(void **state)
+{
+    (void)state;
+    check_fork(NULL);
+}
+
+static void test_after_a_fork_that_no_handler_hears_of_they_have_so_too(void **state)
+{
+    (void)state;
+    check_fork("quietly");
 }
 
 static void mark_until_it_is_full(int in, int out, const void *context)
@@ -421,6 +436,7 @@ int main(void)
         UNIT_TEST(test_marks_of_all_threads_come),
         UNIT_TEST(test_no_mark_overtakes_an_earlier_one_of_another_thread),
         UNIT_TEST(test_after_fork_parent_and_child_have_marks_of_their_own),
+        UNIT_TEST(test_after_a_fork_that_no_handler_hears_of_they_have_so_too),
         UNIT_TEST(test_a_ring_that_nobody_empties_loses_marks_and_counts_them),
         UNIT_TEST(test_rings_of_processes_that_have_ended_are_used_again),
         UNIT_TEST(test_a_program_that_closes_all_descriptors_goes_on_to_mark),
