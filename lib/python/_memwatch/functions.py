@@ -94,7 +94,7 @@ def _around_coroutine(site, function):
             try:
                 return await steps
             except GeneratorExit as error:
-                if not steps.exit(error):
+                if not steps.hand_on(error):
                     raise
     return marked
 
@@ -107,7 +107,7 @@ def _around_generator(site, function):
             try:
                 return (yield from steps)
             except GeneratorExit as error:
-                if not steps.exit(error):
+                if not steps.hand_on(error):
                     raise
     return marked
 
@@ -139,7 +139,7 @@ def _around_async_generator(site, function):
                 try:
                     values.append(await steps.piece(step))
                 except GeneratorExit as error:
-                    if not steps.exit(error):
+                    if not steps.hand_on(error):
                         raise
                     continue
                 try:

@@ -157,7 +157,7 @@ static PyObject *steps_throw(PyObject *self, PyObject *arguments)
 /*
  * Called by "yield from" before it raises GeneratorExit where it stands. Whether what is driven may
  * answer that with another value depends on who has thrown it, and that nobody tells: so it gets it
- * by exit().
+ * by hand_on().
  */
 static PyObject *steps_close(PyObject *self, PyObject *unused)
 {
@@ -166,7 +166,7 @@ static PyObject *steps_close(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *steps_exit(PyObject *self, PyObject *error)
+static PyObject *steps_hand_on(PyObject *self, PyObject *error)
 {
     struct steps *steps = (struct steps *)self;
 
@@ -198,9 +198,10 @@ static PyObject *itself(PyObject *self)
 static PyMethodDef methods[] = {
     {"send", steps_send, METH_O, "As that of a generator."},
     {"throw", steps_throw, METH_VARARGS, "As that of a generator."},
-    {"close", steps_close, METH_NOARGS, "Closes nothing, but see exit()."},
-    {"exit", steps_exit, METH_O,
-     "exit(error): after a GeneratorExit. True where it came from outside: what is driven gets it "
+    {"close", steps_close, METH_NOARGS, "Closes nothing, but see hand_on()."},
+    {"hand_on", steps_hand_on, METH_O,
+     "hand_on(error): after a GeneratorExit. True where it came from outside: what is driven gets "
+     "it "
      "with the next step. False where that has raised it itself."},
     {"piece", steps_piece, METH_O, "Drives this awaitable next; returns itself."},
     {NULL, NULL, 0, NULL},
