@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,6 +146,15 @@ int mw_perf_open(struct mw_perf **ret_perf, pid_t root, struct mw_error *error)
     return 0;
 }
 
+/* Whether a descriptor is among the last: these are for files that have to be opened. */
+static bool is_spare(int fd)
+{
+    enum { SPARE = 64 };
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + SPARE >= limit.rlim_cur;
+}
+
 /* Opens the events of one more thread; one that has ended needs none. */
 static int add_thread(struct mw_perf *perf, pid_t thread)
 {
@@ -158,6 +168,8 @@ static int add_thread(struct mw_perf *perf, pid_t thread)
         if (fd < 0)
             return errno == ESRCH ? 0 : -errno;
         perf->others[perf->other_count++] = fd;
+        if (is_spare(fd))
+            return -EMFILE;
         if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, perf->rings[i].fd) < 0)
             return -errno;
     }

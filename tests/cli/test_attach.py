@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import sys
@@ -424,6 +425,30 @@ def test_many_short_children_are_listed_with_their_statuses(folder):
             run, _ = attached.finish(signal.SIGINT)
     children = [process["exit_status"] for process in run["processes"][1:]]
     assert children == [i % 7 for i in range(200)]
+
+
+def test_with_few_descriptors_the_children_of_many_threads_are_found_all_the_same(folder):
+    code = ("import subprocess, threading\n"
+            "for _ in range(300): threading.Thread(target=wait_for, args=('end',)).start()\n"
+            "def work():\n"
+            "    wait_for('go')\n"
+            "    child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True)\n"
+            "    wait_for('end'); child.kill()\n"
+            "threading.Thread(target=work).start(); print('ready', flush=True)")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+    with Target(folder, guided(code)) as target:
+        target.line()
+        with Attached(folder, target.pid, options=("-q", "-i", "5ms", "--tracking", "perf"),
+                      preexec_fn=limit) as attached:
+            attached.see_memory(target.pid)
+            (folder / "go").touch()
+            child = int(target.line())
+            attached.see_memory(child)
+            run, errors = attached.finish(signal.SIGINT)
+        kill_quietly(child)
+    assert errors == "" and run["recorder"]["tracking"] == "perf"
 
 
 def test_threads_that_come_and_go_do_not_end_the_record(folder):
