@@ -1,6 +1,7 @@
 /* Trees that run already when they come into the record, by each way to track them. */
+#include "capture/adoptions.h"
 #include "capture/clock.h"
-#include "capture/perf.h"
+#include "capture/procfs.h"
 #include "capture/tracker.h"
 #include "unit.h"
 
@@ -248,6 +249,42 @@ static void test_without_children_only_what_is_adopted_is_known(void **state)
     unit_kill(&first);
 }
 
+static void test_a_number_that_is_another_processes_now_is_not_meant(void **state)
+{
+    struct unit_child child = unit_fork(fork_from_a_thread, NULL);
+    struct mw_adoption adoption = {.pid = child.pid};
+    struct mw_stat stat;
+
+    (void)state;
+    assert_int_equal(mw_procfs_read_stat(child.pid, &stat), 0);
+    assert_false(mw_adoption_holds(&adoption));
+    adoption.start_ticks = stat.start_ticks + 1;
+    assert_false(mw_adoption_holds(&adoption));
+    adoption.start_ticks = stat.start_ticks;
+    assert_true(mw_adoption_holds(&adoption));
+    unit_kill(&child);
+    assert_false(mw_adoption_holds(&adoption));
+}
+
+static void test_adoptions_go_in_the_order_in_which_they_came(void **state)
+{
+    struct mw_adoptions adoptions;
+    struct mw_adoption adoption;
+
+    (void)state;
+    mw_adoptions_init(&adoptions);
+    assert_false(mw_adoptions_take(&adoptions, &adoption));
+    for (pid_t pid = 1; pid <= MW_MOST_ADOPTIONS; pid++)
+        assert_true(mw_adoptions_put(&adoptions, &(struct mw_adoption){.pid = pid}));
+    assert_false(mw_adoptions_put(&adoptions, &adoption));
+    for (pid_t pid = 1; pid <= MW_MOST_ADOPTIONS; pid++) {
+        assert_true(mw_adoptions_take(&adoptions, &adoption));
+        assert_int_equal(adoption.pid, pid);
+    }
+    assert_false(mw_adoptions_take(&adoptions, &adoption));
+    mw_adoptions_clear(&adoptions);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +292,8 @@ int main(void)
         UNIT_TEST(test_another_tree_is_taken_in_whole),
         UNIT_TEST(test_the_connector_tells_how_a_process_with_threads_ended),
         UNIT_TEST(test_without_children_only_what_is_adopted_is_known),
+        UNIT_TEST(test_a_number_that_is_another_processes_now_is_not_meant),
+        UNIT_TEST(test_adoptions_go_in_the_order_in_which_they_came),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
