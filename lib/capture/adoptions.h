@@ -17,7 +17,7 @@ struct mw_adoption {
     enum mw_origin origin;
 };
 
-enum { MW_MOST_ADOPTIONS = 64 };
+enum { MW_MOST_ADOPTIONS = 1024 };
 
 /* The first to come is the first to go. */
 struct mw_adoptions {
