@@ -46,6 +46,7 @@ struct mw_sampler {
     atomic_bool kills;             /* whatever is sampled is to be killed */
     bool above_limit;
     int64_t followed_ns; /* when the tracker was last asked */
+    int64_t heard_ns;    /* when it was last asked because it had something to say */
     int wake_fd;         /* there are adoptions, or the end has come */
     int epoll_fd;        /* of wake_fd and the tracker's */
 };
@@ -548,12 +549,12 @@ const char *mw_sampler_tracking(const struct mw_sampler *sampler)
  */
 static bool wait_until(const struct mw_sampler *sampler, int64_t due_ns, int64_t now_ns)
 {
-    bool calm = now_ns < sampler->followed_ns + sampler->options.calm_ns;
-    struct epoll_event event;
-    struct pollfd wake = {.fd = sampler->wake_fd, .events = POLLIN};
-    int64_t pause_ns =
-        (calm ? earlier(due_ns, sampler->followed_ns + sampler->options.calm_ns) : due_ns) - now_ns;
+    int64_t calm_until_ns = sampler->heard_ns + sampler->options.calm_ns;
+    bool calm = now_ns < calm_until_ns;
+    int64_t pause_ns = (calm ? earlier(due_ns, calm_until_ns) : due_ns) - now_ns;
     struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
+    struct pollfd wake = {.fd = sampler->wake_fd, .events = POLLIN};
+    struct epoll_event event;
 
     if (calm)
         return ppoll(&wake, 1, &pause, NULL) > 0;
@@ -580,7 +581,7 @@ static void step(struct mw_sampler *sampler)
     else if (now_ns >= wake_ns)
         follow_tree(sampler, now_ns);
     else if (wait_until(sampler, earlier(due_ns, wake_ns), now_ns) && LOAD(sampler->end_ns) == 0) {
-        now_ns = mw_now_ns();
+        now_ns = sampler->heard_ns = mw_now_ns();
         adopt_waiting(sampler, now_ns);
         follow_tree(sampler, now_ns);
         if (LOAD(sampler->kills))

@@ -31,9 +31,8 @@ enum { QUEUE_RECORDS = 32768 };
 static const int64_t commit_pause_ns = 200000000, rare_commit_pause_ns = 1000000000;
 static const int64_t rare_interval_ns = 50000000;
 static const int64_t clock_tolerance_ns = 10000000;
-/* So long at most the children of what runs already may wait to be sampled: a busy machine tells of
- * many events. */
-static const int64_t longest_calm_ns = 50000000;
+/* Between two ticks, so often at most: a busy machine tells of many events that concern others. */
+static const int64_t attached_calm_ns = 50000000;
 
 struct mw_session {
     struct mw_writer *writer;
@@ -614,7 +613,7 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
         .root = root,
         .runs = session->runs,
         .goes_on = session->goes_on,
-        .calm_ns = session->runs ? earliest(session->interval_ns / 2, longest_calm_ns) : 0,
+        .calm_ns = session->runs ? attached_calm_ns : 0,
         .wake_above_kib = session->limits.limits[MW_LIMIT_MAX_RSS] / 1024,
         .wake_above_processes = session->limits.limits[MW_LIMIT_MAX_PROCESSES],
         .interval_ns = session->interval_ns,

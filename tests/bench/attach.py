@@ -25,7 +25,7 @@ class Plan:
     requests: int
 
 
-FULL = Plan(rounds=3, length_s=30, pairs=50, requests=150_000)
+FULL = Plan(rounds=3, length_s=30, pairs=50, requests=60_000)
 QUICK = Plan(rounds=1, length_s=10, pairs=10, requests=100_000)
 PROCESSES = 10
 AIM_SHARE = 0.002
