@@ -41,7 +41,7 @@ struct tree {
     struct findings findings;
     struct mw_cgroup own;   /* its cgroup; path NULL: none can be seen */
     int64_t oom_kills, all; /* so far in that, and on the machine */
-    bool fresh;             /* both may have changed since it came into the record */
+    bool moved;             /* it has come to that since the last look at these */
 };
 
 /* A process that may have been ended for lack of memory. */
@@ -54,7 +54,7 @@ struct ended {
 struct mw_confines {
     struct mw_writer *writer;
     int64_t start_ns, due_ns;
-    int64_t all_at_start; /* processes that the kernel had ended by then, on the machine */
+    struct tree first; /* as it was at the start */
     struct mw_cgroup_mounts mounts;
     struct tree *trees;
     size_t tree_count, tree_room;
@@ -116,16 +116,10 @@ void mw_confines_free(struct mw_confines *confines)
         clear_findings(&confines->trees[i].findings);
         clear_cgroup(&confines->trees[i].own);
     }
+    clear_cgroup(&confines->first.own);
     free(confines->trees);
     mw_cgroup_clear_mounts(&confines->mounts);
     free(confines);
-}
-
-void mw_confines_begin(struct mw_confines *confines, struct mw_writer *writer, int64_t start_ns)
-{
-    confines->writer = writer;
-    confines->start_ns = start_ns;
-    confines->all_at_start = mw_cgroup_read_all_oom_kills();
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -186,16 +180,16 @@ static struct mw_cgroup *read_chain(const struct mw_confines *confines, pid_t pi
     return chain;
 }
 
-/* The first of a chain becomes the tree's own, where it is another: the tree has moved. */
-static bool take_own(struct tree *tree, struct mw_cgroup *chain, size_t count)
+/* The first of a chain becomes the tree's own, where it is another. */
+static void take_own(struct tree *tree, struct mw_cgroup *chain, size_t count)
 {
     if (count == 0 || (tree->own.path && strcmp(tree->own.path, chain[0].path) == 0))
-        return false;
+        return;
+    tree->moved = tree->own.path != NULL;
     clear_cgroup(&tree->own);
     tree->own = chain[0];
     chain[0] = (struct mw_cgroup){0};
     tree->oom_kills = mw_cgroup_read_oom_kills(&tree->own);
-    return true;
 }
 
 static void find_cgroups(const struct mw_confines *confines, struct tree *tree,
@@ -210,15 +204,15 @@ static void find_cgroups(const struct mw_confines *confines, struct tree *tree,
     mw_cgroup_free_chain(chain, count);
 }
 
-/* Whether a tree has gone to another cgroup since the last look. */
-static bool has_moved(const struct mw_confines *confines, struct tree *tree)
+/* Notices when a tree has gone to another cgroup, or may have before it ended. */
+static void follow_moves(const struct mw_confines *confines, struct tree *tree)
 {
     size_t count;
     struct mw_cgroup *chain = read_chain(confines, tree->pid, &count);
-    bool moved = take_own(tree, chain, count);
 
+    take_own(tree, chain, count);
+    tree->moved = tree->moved || count == 0;
     mw_cgroup_free_chain(chain, count);
-    return moved;
 }
 
 static const struct found *find_same(const struct findings *findings, const struct found *found)
@@ -282,6 +276,20 @@ static int look_at_limits(struct mw_confines *confines, struct tree *tree, int64
     return code;
 }
 
+void mw_confines_begin(struct mw_confines *confines, struct mw_writer *writer, int64_t start_ns,
+                       pid_t root)
+{
+    size_t count;
+    struct mw_cgroup *chain = read_chain(confines, root, &count);
+
+    confines->writer = writer;
+    confines->start_ns = start_ns;
+    confines->first =
+        (struct tree){.pid = root, .oom_kills = -1, .all = mw_cgroup_read_all_oom_kills()};
+    take_own(&confines->first, chain, count);
+    mw_cgroup_free_chain(chain, count);
+}
+
 int mw_confines_add(struct mw_confines *confines, uint32_t slot, pid_t pid, int64_t t_ns,
                     struct mw_error *error)
 {
@@ -291,14 +299,13 @@ int mw_confines_add(struct mw_confines *confines, uint32_t slot, pid_t pid, int6
                           sizeof *confines->trees))
         return 0;
     tree = &confines->trees[confines->tree_count++];
-    /* The record of a start waits for a moment: much may have happened since the first. */
-    *tree = (struct tree){
-        .pid = pid,
-        .slot = slot,
-        .oom_kills = -1,
-        .all = confines->tree_count == 1 ? confines->all_at_start : mw_cgroup_read_all_oom_kills(),
-        .fresh = confines->tree_count == 1,
-    };
+    *tree = (struct tree){.pid = pid, .oom_kills = -1, .all = mw_cgroup_read_all_oom_kills()};
+    /* The record of a start waits for a moment, in which it may have lost a child already. */
+    if (pid == confines->first.pid) {
+        *tree = confines->first;
+        confines->first = (struct tree){0};
+    }
+    tree->slot = slot;
     return look_at_limits(confines, tree, t_ns, error);
 }
 
@@ -351,18 +358,18 @@ static bool shares_cgroup(const struct mw_confines *confines, size_t tree)
  */
 static int64_t new_kills_of(const struct mw_confines *confines, struct tree *tree)
 {
-    bool moved = has_moved(confines, tree);
-    int64_t kills = tree->own.path ? mw_cgroup_read_oom_kills(&tree->own) : -1;
-    int64_t all = mw_cgroup_read_all_oom_kills();
-    bool counts = kills >= 0 && tree->oom_kills >= 0 && !moved && !tree->fresh;
-    int64_t since = counts                       ? kills - tree->oom_kills
-                    : all >= 0 && tree->all >= 0 ? all - tree->all
-                                                 : 0;
+    int64_t all = mw_cgroup_read_all_oom_kills(), kills, since = 0;
 
+    follow_moves(confines, tree);
+    kills = tree->own.path && !tree->moved ? mw_cgroup_read_oom_kills(&tree->own) : -1;
+    if (kills >= 0 && tree->oom_kills >= 0)
+        since = kills - tree->oom_kills;
+    else if (all >= 0 && tree->all >= 0)
+        since = all - tree->all;
     if (kills >= 0)
         tree->oom_kills = kills;
     tree->all = all;
-    tree->fresh = false;
+    tree->moved = false;
     return since > 0 ? since : 0;
 }
 

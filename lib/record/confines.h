@@ -22,8 +22,12 @@ struct mw_confines *mw_confines_new(void);
 /* NULL is fine. */
 void mw_confines_free(struct mw_confines *confines);
 
-/* Limits and events go to this writer, whose times count from start_ns. */
-void mw_confines_begin(struct mw_confines *confines, struct mw_writer *writer, int64_t start_ns);
+/*
+ * The recording of root begins. Limits and events go to this writer, whose times count from
+ * start_ns.
+ */
+void mw_confines_begin(struct mw_confines *confines, struct mw_writer *writer, int64_t start_ns,
+                       pid_t root);
 
 /* The first process of a tree. 0 or an error of the writer, as all that follow. */
 int mw_confines_add(struct mw_confines *confines, uint32_t slot, pid_t pid, int64_t t_ns,

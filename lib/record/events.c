@@ -85,13 +85,13 @@ static int store_limit(struct mw_events *events, enum mw_limit_kind kind, struct
 }
 
 int mw_events_begin(struct mw_events *events, struct mw_writer *writer, int64_t start_ns,
-                    struct mw_error *error)
+                    pid_t root, struct mw_error *error)
 {
     int code = 0;
 
     events->writer = writer;
     events->start_ns = start_ns;
-    mw_confines_begin(events->confines, writer, start_ns);
+    mw_confines_begin(events->confines, writer, start_ns, root);
     for (enum mw_limit_kind kind = 0; kind < MW_LIMIT_COUNT && code == 0; kind++) {
         if (events->options.limits.limits[kind] > 0)
             code = store_limit(events, kind, error);

@@ -30,9 +30,9 @@ void mw_events_free(struct mw_events *events);
 
 /* --- the writer thread: 0 or an error of the writer ------------------------------------------- */
 
-/* The run has begun: the limits that the user set are stored. */
+/* The run of root has begun: the limits that the user set are stored. */
 int mw_events_begin(struct mw_events *events, struct mw_writer *writer, int64_t start_ns,
-                    struct mw_error *error);
+                    pid_t root, struct mw_error *error);
 
 /* A record that has just been stored. */
 int mw_events_record(struct mw_events *events, const struct mw_record *record,

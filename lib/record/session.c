@@ -356,7 +356,8 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
                                       : mw_error_errno(error, ENOMEM, "cannot record");
 
     if (code == 0)
-        code = mw_events_begin(session->events, session->writer, session->start_ns, error);
+        code = mw_events_begin(session->events, session->writer, session->start_ns, session->root,
+                               error);
     if (code == 0)
         code =
             mw_functions_begin(session->functions, session->writer, &run, session->start_ns, error);

@@ -116,7 +116,8 @@ def test_term_ends_the_program_which_may_clean_up(folder):
 def test_kill_ends_all_of_its_processes_whatever_they_do(folder):
     code = ("import signal, subprocess\nsignal.signal(15, signal.SIG_IGN)\n"
             "x = [subprocess.Popen(['sleep', '100'], start_new_session=True) for _ in range(5)]\n"
-            "print(*[p.pid for p in x], flush=True)\nbig = hold(50)\nwait_for('never')")
+            "print(*[p.pid for p in x], flush=True)\nbig = hold(50)\n"
+            "wait_for('never')")
     result = record(folder, "--max-rss", "45M", "--on-limit", "kill", code=code)
     assert result.returncode == 3
     run = folder.last_run("a.db")
@@ -124,7 +125,6 @@ def test_kill_ends_all_of_its_processes_whatever_they_do(folder):
     children = [int(word) for word in result.stdout.split()]
     assert len(children) == 5
     wait_until(lambda: not any(map(is_alive, children)), "all of them are killed")
-    assert events(run, "oom-kill") == []
 
 
 def test_kill_reaches_what_is_forked_meanwhile(folder):
