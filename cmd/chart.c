@@ -3,6 +3,7 @@
 #include "analysis/envelope.h"
 #include "analysis/trend.h"
 #include "cmd/brackets.h"
+#include "cmd/happenings.h"
 #include "cmd/marks.h"
 #include "util/array.h"
 #include "util/cleanup.h"
@@ -24,6 +25,7 @@ struct chart {
     struct mw_plot_peak *peaks;
     struct mw_plot_gap *gaps;
     struct brackets *brackets;
+    struct limit_lines limits;
     char *title, *subtitle;
     size_t curve_room, owner_room, peak_room;
     size_t drawn_processes; /* that have a curve, of a single recording */
@@ -501,6 +503,7 @@ static int word_title(struct chart *chart, const struct recording *recordings, s
                       const struct chart_options *options, struct mw_error *error)
 {
     const struct mw_run *run = recordings->run;
+    const char *far = chart->limits.far;
     char date[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE], missed[MW_FORMAT_SIZE];
     char rest[64] = "", left_out[80] = "";
 
@@ -516,12 +519,38 @@ static int word_title(struct chart *chart, const struct recording *recordings, s
     if (chart->drawn_processes > 0 && chart->drawn_processes < recordings->process_count)
         snprintf(left_out, sizeof left_out, "; the %zu largest of %zu processes",
                  chart->drawn_processes, recordings->process_count);
-    if (count == 1 &&
-        asprintf(&chart->subtitle, "%s, sampled every %s%s%s",
-                 mw_format_date(date, run->started_ns),
-                 mw_format_duration(interval, run->interval_us * 1000), rest, left_out) < 0)
+    if (count == 1 && asprintf(&chart->subtitle, "%s, sampled every %s%s%s%s%s",
+                               mw_format_date(date, run->started_ns),
+                               mw_format_duration(interval, run->interval_us * 1000), rest,
+                               left_out, far ? "; far above: " : "", far ? far : "") < 0)
         chart->subtitle = NULL;
     return chart->title && (count > 1 || chart->subtitle) ? 0 : out_of_memory(error);
+}
+
+/* The highest value of all curves. */
+static double highest(const struct chart *chart)
+{
+    double bytes = 0;
+
+    for (size_t c = 0; c < chart->plot.curve_count; c++) {
+        for (size_t i = 0; i < chart->curves[c].point_count; i++)
+            bytes = fmax(bytes, chart->curves[c].points[i].high); /* passes over NAN */
+    }
+    return bytes;
+}
+
+/* Several recordings over each other had limits of their own. */
+static int add_limits(struct chart *chart, const struct recording *recordings, size_t count,
+                      const struct chart_options *options, struct mw_error *error)
+{
+    if (count > 1)
+        return 0;
+    if (limit_lines_make(&chart->limits, recordings, options->metric, options->from_us,
+                         (int64_t)(chart->plot.to_s * 1e6), highest(chart)) < 0)
+        return out_of_memory(error);
+    chart->plot.limits = chart->limits.lines;
+    chart->plot.limit_count = chart->limits.count;
+    return 0;
 }
 
 int chart_new(struct chart **ret_chart, struct recording *recordings, size_t count,
@@ -534,6 +563,8 @@ int chart_new(struct chart **ret_chart, struct recording *recordings, size_t cou
         return out_of_memory(error);
     for (size_t i = 0; code == 0 && i < count; i++)
         code = add_recording(chart, &recordings[i], count > 1 ? i + 1 : 0, options, error);
+    if (code == 0)
+        code = add_limits(chart, recordings, count, options, error);
     if (code == 0)
         code = word_title(chart, recordings, count, options, error);
     if (code < 0) {
@@ -570,6 +601,7 @@ void chart_free(struct chart *chart)
     for (size_t i = 0; i < chart->plot.peak_count; i++)
         free((void *)(uintptr_t)chart->peaks[i].label);
     brackets_free(chart->brackets);
+    limit_lines_clear(&chart->limits);
     free(chart->curves);
     free(chart->owners);
     free(chart->peaks);

@@ -37,13 +37,16 @@ struct command {
     const char *summary;               /* one line, for the list of commands */
     const char *details;               /* further lines for its own help, or NULL */
     const struct option_spec *options; /* ends with an id of 0; -h is understood everywhere */
+    const struct option_spec
+        *shared_options;   /* further ones, that other commands have too; or NULL */
     bool stops_at_operand; /* everything from the first operand on belongs to a program */
     int usage_status;      /* exit status for a command line that is not understood */
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command run_command, plot_command, list_command, show_command, peak_command,
-    functions_command, rm_command, clean_command, doctor_command, diff_command, check_command;
+extern const struct command run_command, attach_command, plot_command, list_command, show_command,
+    peak_command, functions_command, rm_command, clean_command, doctor_command, diff_command,
+    check_command;
 
 /* --- reading options -------------------------------------------------------------------------- */
 
@@ -61,6 +64,9 @@ struct cmd_line {
     const char *value; /* the argument of the option that cmd_next returned */
     int next;
 };
+
+/* An option of a command, counted from 0; NULL behind the last. */
+const struct option_spec *cmd_option(const struct command *command, size_t number);
 
 struct cmd_line cmd_line(const struct command *command, int argc, char **argv);
 

@@ -2,10 +2,11 @@
 # Installs what memwatch needs from Debian, builds it, and installs it. Quiet when all is well; may be
 # run again at any time.
 #
-#   sh cmd/install.sh [--prefix DIR] [--tests]
+#   sh cmd/install.sh [--prefix DIR] [--tests] [--servers]
 #
 #   --prefix DIR  where to install (default: /usr/local for root, else ~/.local)
 #   --tests       also install the packages that tests/run.sh needs
+#   --servers     also install the servers that tests/run.sh --real tries memwatch on
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -16,13 +17,16 @@ run_packages="gnuplot-nox python3"
 test_packages="git clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev python3-pytest python3-pytest-xdist
     python3-memory-profiler python3-venv sqlite3 tmux util-linux bsdutils procps"
 
+server_packages="redis-server redis-tools postgresql nginx nodejs"
+
 if [ "$(id -u)" = 0 ]; then prefix=/usr/local; else prefix=$HOME/.local; fi
 packages="$build_packages $run_packages"
 while [ $# -gt 0 ]; do
     case $1 in
     --prefix) prefix=${2:?--prefix needs a folder}; shift 2 ;;
     --tests) packages="$packages $test_packages"; shift ;;
-    *) echo "install.sh: unknown option $1 (there are --prefix DIR and --tests)" >&2; exit 2 ;;
+    --servers) packages="$packages $server_packages"; shift ;;
+    *) echo "install.sh: unknown option $1 (there are --prefix DIR, --tests, --servers)" >&2; exit 2 ;;
     esac
 done
 

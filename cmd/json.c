@@ -99,20 +99,58 @@ json_t *json_function(const struct mw_function *function)
         "peak", json_peak(&function->peak));
 }
 
+/* The pid of a process of the run; null where it is none. */
+static json_t *pid_of(const struct recording *recording, int64_t process)
+{
+    for (size_t i = 0; i < recording->process_count && process >= 0; i++) {
+        if (recording->processes[i].id == process)
+            return json_integer(recording->processes[i].pid);
+    }
+    return json_null();
+}
+
+static json_t *optional_text(const char *text)
+{
+    return text ? json_text(text) : json_null();
+}
+
+static json_t *event_to_json(const struct recording *recording, const struct mw_event *event)
+{
+    return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "t_s", seconds(event->t_us), "kind",
+                     mw_event_kind_name(event->kind), "pid", pid_of(recording, event->process),
+                     "name", optional_text(event->name), "value",
+                     event->has_value ? json_integer(event->value) : json_null(), "limit",
+                     event->has_limit ? json_integer(event->limit_value) : json_null(), "note",
+                     optional_text(event->note));
+}
+
+static json_t *limit_to_json(const struct recording *recording, const struct mw_limit *limit)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name", json_text(limit->name), "place",
+                     *limit->place ? json_text(limit->place) : json_null(), "pid",
+                     pid_of(recording, limit->process), "since_s", seconds(limit->since_us),
+                     "value", optional_number(limit->value), "window_s", seconds(limit->window_us));
+}
+
 json_t *json_run(const struct recording *recording)
 {
     const struct mw_run *run = recording->run;
     const struct mw_ticks *ticks = &run->ticks;
     json_t *processes = json_array(), *functions = json_array();
+    json_t *events = json_array(), *limits = json_array();
     char started[MW_FORMAT_SIZE];
 
     for (size_t i = 0; i < recording->process_count; i++)
         json_array_append_new(processes, process_to_json(&recording->processes[i]));
     for (size_t i = 0; i < recording->function_count; i++)
         json_array_append_new(functions, json_function(&recording->functions[i]));
+    for (size_t i = 0; i < recording->event_count; i++)
+        json_array_append_new(events, event_to_json(recording, &recording->events[i]));
+    for (size_t i = 0; i < recording->limit_count; i++)
+        json_array_append_new(limits, limit_to_json(recording, &recording->limits[i]));
     return json_pack(
         "{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o,"
-        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
+        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         "id", (json_int_t)run->id, "command", json_words(run->command, run->command_length), "cwd",
         json_text(run->cwd ? run->cwd : ""), "started", mw_format_rfc3339(started, run->started_ns),
         "duration_s", seconds(run->duration_us), "interval_s", seconds(run->interval_us), "note",
@@ -124,7 +162,7 @@ json_t *json_run(const struct recording *recording)
         optional_number(ticks->lateness_p50_us), "p99", optional_number(ticks->lateness_p99_us),
         "max", optional_number(ticks->lateness_max_us), "recorder", recorder_to_json(run),
         "metrics", metrics_to_json(recording->metrics), "peak", json_peak(&run->peak), "processes",
-        processes, "functions", functions);
+        processes, "functions", functions, "limits", limits, "events", events);
 }
 
 int json_print(json_t *value)

@@ -9,8 +9,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &run_command,   &plot_command, &show_command, &peak_command,  &functions_command, &diff_command,
-    &check_command, &list_command, &rm_command,   &clean_command, &doctor_command,
+    &run_command,  &attach_command,    &plot_command,  &show_command,
+    &peak_command, &functions_command, &diff_command,  &check_command,
+    &list_command, &rm_command,        &clean_command, &doctor_command,
 };
 
 enum { COMMAND_COUNT = MW_COUNT(commands) };
@@ -109,8 +110,8 @@ static int complete(int argc, char **argv)
         return CMD_OK;
     }
     command = find_command(argv[0]);
-    for (size_t i = 0; command && command->options[i].id; i++)
-        printf("--%s\n", command->options[i].name);
+    for (size_t i = 0; command && cmd_option(command, i); i++)
+        printf("--%s\n", cmd_option(command, i)->name);
     return CMD_OK;
 }
 

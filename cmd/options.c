@@ -1,4 +1,5 @@
 #include "cmd/command.h"
+#include "util/array.h"
 #include "util/cleanup.h"
 #include "util/text.h"
 
@@ -69,13 +70,17 @@ int cmd_usage(const struct command *command, const char *format, ...)
     return command->usage_status;
 }
 
-static size_t option_count(const struct command *command)
+const struct option_spec *cmd_option(const struct command *command, size_t number)
 {
-    size_t count = 0;
+    const struct option_spec *tables[] = {command->options, command->shared_options};
 
-    while (command->options[count].id)
-        count++;
-    return count;
+    for (size_t i = 0; i < MW_COUNT(tables); i++) {
+        for (const struct option_spec *option = tables[i]; option && option->id; option++) {
+            if (number-- == 0)
+                return option;
+        }
+    }
+    return NULL;
 }
 
 /* Every character but the ASCII ones takes several bytes: pad by hand. */
@@ -120,8 +125,8 @@ static void print_help(const struct command *command)
     if (command->details)
         printf("%s\n\n", command->details);
     printf("options:\n");
-    for (const struct option_spec *option = command->options; option->id; option++)
-        print_option(option);
+    for (size_t i = 0; cmd_option(command, i); i++)
+        print_option(cmd_option(command, i));
     print_option(&help);
 }
 
@@ -166,14 +171,13 @@ static bool skip_operands(struct cmd_line *line)
 static void build_tables(const struct command *command, struct option *long_options,
                          char *short_options)
 {
-    size_t count = option_count(command);
+    const struct option_spec *option;
+    size_t count = 0;
 
     *short_options++ = '+';
     *short_options++ = ':';
-    for (size_t i = 0; i < count; i++) {
-        const struct option_spec *option = &command->options[i];
-
-        long_options[i] = (struct option){
+    for (; (option = cmd_option(command, count)); count++) {
+        long_options[count] = (struct option){
             option->name, option->argument ? required_argument : no_argument, NULL, option->id};
         if (option->id < 256) {
             *short_options++ = (char)option->id;
@@ -210,8 +214,8 @@ void cmd_take_rest(struct cmd_line *line)
 
 static bool is_option_of(const struct command *command, int id)
 {
-    for (const struct option_spec *option = command->options; option->id; option++) {
-        if (option->id == id)
+    for (size_t i = 0; cmd_option(command, i); i++) {
+        if (cmd_option(command, i)->id == id)
             return true;
     }
     return id == 'h';

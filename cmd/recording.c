@@ -184,6 +184,16 @@ static void free_choice(struct recording *recording)
     free(recording->functions);
     recording->functions = NULL;
     recording->function_count = 0;
+    for (size_t i = 0; i < recording->event_count; i++)
+        mw_event_clear(&recording->events[i]);
+    free(recording->events);
+    recording->events = NULL;
+    recording->event_count = 0;
+    for (size_t i = 0; i < recording->limit_count; i++)
+        mw_limit_clear(&recording->limits[i]);
+    free(recording->limits);
+    recording->limits = NULL;
+    recording->limit_count = 0;
 }
 
 int recording_choose(struct recording *recording, struct mw_run *run, struct mw_error *error)
@@ -194,7 +204,11 @@ int recording_choose(struct recording *recording, struct mw_run *run, struct mw_
     recording->run = run;
     if ((code = mw_reader_processes(recording->reader, run->id, &recording->processes,
                                     &recording->process_count, error)) < 0 ||
-        (code = mw_reader_metrics(recording->reader, run->id, &recording->metrics, error)) < 0)
+        (code = mw_reader_metrics(recording->reader, run->id, &recording->metrics, error)) < 0 ||
+        (code = mw_reader_events(recording->reader, run->id, &recording->events,
+                                 &recording->event_count, error)) < 0 ||
+        (code = mw_reader_limits(recording->reader, run->id, &recording->limits,
+                                 &recording->limit_count, error)) < 0)
         return code;
     return mw_reader_functions(recording->reader, run->id, &recording->functions,
                                &recording->function_count, error);

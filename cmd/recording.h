@@ -40,6 +40,10 @@ struct recording {
     mw_metric_set metrics; /* of which there are series */
     struct mw_function *functions;
     size_t function_count;
+    struct mw_event *events;
+    size_t event_count;
+    struct mw_limit *limits;
+    size_t limit_count;
 };
 
 /* Opens the run that an operand names; NULL is the newest of the current folder. */

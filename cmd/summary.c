@@ -1,6 +1,7 @@
 #include "cmd/summary.h"
 
 #include "analysis/envelope.h"
+#include "cmd/happenings.h"
 #include "util/cleanup.h"
 #include "util/format.h"
 #include "util/text.h"
@@ -22,7 +23,10 @@ void print_outcome(FILE *out, const struct mw_run *run)
     mw_format_duration(duration, run->duration_us * 1000);
     switch (run->outcome) {
     case MW_OUTCOME_EXITED:
-        fprintf(out, "exited with %d after %s", run->exit_status, duration);
+        if (run->exit_status >= 0)
+            fprintf(out, "exited with %d after %s", run->exit_status, duration);
+        else
+            fprintf(out, "ended after %s, with a status that nobody told", duration);
         break;
     case MW_OUTCOME_SIGNALED:
         signal_name = sigabbrev_np(run->exit_signal);
@@ -239,6 +243,8 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
         return mw_error_errno(error, ENOMEM, "cannot print");
     fprintf(out, "%s: ", short_command);
     print_outcome(out, recording->run);
+    if (ended_by_kernel(recording))
+        fputs(" by the kernel: out of memory", out);
     fputc('\n', out);
     if (recording->run->note) {
         mw_auto_free char *note = mw_text_shorten(recording->run->note, 65);
@@ -251,6 +257,7 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
         return code;
     if (recording->process_count > 1)
         print_processes(out, recording);
+    print_happenings(out, recording);
     print_metrics(out, recording);
     if (recording->function_count > 0)
         print_functions(out, recording);

@@ -212,6 +212,7 @@ static void write_blocks(const struct sheet *sheet)
     mw_sheet_write_bracket_blocks(sheet);
     mw_sheet_write_lane_blocks(sheet);
     mw_sheet_write_peak_block(sheet);
+    mw_sheet_write_limit_block(sheet);
     mw_sheet_write_tip_blocks(sheet);
 }
 
@@ -219,6 +220,7 @@ void mw_sheet_write_drawing(struct sheet *sheet)
 {
     write_blocks(sheet);
     write_gap_clause(sheet);
+    mw_sheet_write_limit_clause(sheet);
     mw_sheet_write_peak_clause(sheet);
     write_band_clauses(sheet);
     write_curve_clauses(sheet);

@@ -46,6 +46,13 @@ struct mw_plot_peak {
     const char *label;
 };
 
+/* A limit that held for a stretch of time: a line at its height. It is in the picture in any case.
+ */
+struct mw_plot_limit {
+    double from_s, to_s, bytes;
+    const char *label;
+};
+
 /* A stretch of time in which nothing was recorded. */
 struct mw_plot_gap {
     double from_s, to_s;
@@ -107,6 +114,8 @@ struct mw_plot {
     size_t curve_count;
     const struct mw_plot_peak *peaks;
     size_t peak_count;
+    const struct mw_plot_limit *limits;
+    size_t limit_count;
     const struct mw_plot_gap *gaps;
     size_t gap_count;
     const struct mw_plot_function *functions;

@@ -81,6 +81,8 @@ static void write_words(struct sheet *sheet)
         write_function_word(sheet, &plot->functions[i]);
     for (size_t i = 0; i < plot->peak_count; i++)
         mw_sheet_write_word(sheet, plot->peaks[i].label, "", letters / 3);
+    for (size_t i = 0; i < plot->limit_count; i++)
+        mw_sheet_write_word(sheet, plot->limits[i].label, "", letters / 2);
     mw_sheet_write_lane_words(sheet);
     fputs("END\nname(i) = $words[i][2:*]\n", sheet->out);
 }
@@ -205,6 +207,8 @@ static double highest(const struct mw_plot *plot)
     }
     for (size_t i = 0; i < plot->peak_count; i++)
         max = fmax(max, isfinite(plot->peaks[i].bytes) ? plot->peaks[i].bytes : 0);
+    for (size_t i = 0; i < plot->limit_count; i++)
+        max = fmax(max, isfinite(plot->limits[i].bytes) ? plot->limits[i].bytes : 0);
     for (size_t i = 0; i < plot->span_count; i++) {
         const struct mw_plot_span *span = &plot->spans[i];
 
@@ -260,6 +264,7 @@ static void write_script(struct sheet *sheet, const char *output_path)
     write_axes(sheet);
     mw_sheet_write_key(sheet);
     mw_sheet_write_peak_labels(sheet);
+    mw_sheet_write_limit_labels(sheet);
     if (sheet->plot->curve_count == 0)
         fputs("set label 4 'nothing was recorded' at graph 0.5, graph 0.5 center\n", sheet->out);
     mw_sheet_write_drawing(sheet);

@@ -88,10 +88,15 @@ static inline size_t peak_word(const struct sheet *sheet, size_t peak)
     return function_word(sheet, coloured_functions(sheet)) + peak;
 }
 
+static inline size_t limit_word(const struct sheet *sheet, size_t limit)
+{
+    return peak_word(sheet, sheet->plot->peak_count) + limit;
+}
+
 /* The lanes' labels, and behind them those of the boxes that have one. */
 static inline size_t lane_word(const struct sheet *sheet, size_t lane)
 {
-    return peak_word(sheet, sheet->plot->peak_count) + lane;
+    return limit_word(sheet, sheet->plot->limit_count) + lane;
 }
 
 /* The functions behind those that have a colour of their own. */
@@ -153,6 +158,12 @@ const char *mw_sheet_colour(size_t place);
 void mw_sheet_write_peak_labels(const struct sheet *sheet);
 void mw_sheet_write_peak_block(const struct sheet *sheet);
 void mw_sheet_write_peak_clause(struct sheet *sheet);
+
+/* limits.c */
+
+void mw_sheet_write_limit_labels(const struct sheet *sheet);
+void mw_sheet_write_limit_block(const struct sheet *sheet);
+void mw_sheet_write_limit_clause(struct sheet *sheet);
 
 /* brackets.c */
 

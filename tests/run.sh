@@ -3,8 +3,9 @@
 # At most 10 minutes on two cores. Prints a line a step, and all that a failed step said.
 #
 #   sh tests/run.sh [STEP…]     the steps named alone, without installing anything
+#   sh tests/run.sh --real      memwatch on real servers, from packages that it installs
 #
-# Steps: units cli clang sanitizers threads fuzz tidy style
+# Steps: units cli clang sanitizers threads fuzz tidy style real
 set -u
 
 cd "$(dirname "$0")/.." || exit
@@ -42,9 +43,10 @@ configure() {
     ninja -C "$folder"
 }
 
+# pytest_cli BUILD [FILE]: the tests of the command line, or those of one file.
 pytest_cli() {
     MEMWATCH=$PWD/$1/cmd/memwatch \
-        /usr/bin/python3 -m pytest -q -rs -n 2 -p no:cacheprovider tests/cli
+        /usr/bin/python3 -m pytest -q -rs -n 2 -p no:cacheprovider "${2:-tests/cli}"
 }
 
 # unit_tests NAME OPTIONS…: runs them, and repeats what they skipped.
@@ -61,6 +63,10 @@ units() {
 
 cli() {
     configure gcc && pytest_cli build-tests/gcc
+}
+
+real() {
+    configure gcc && pytest_cli build-tests/gcc tests/cli/real_servers.py
 }
 
 clang_build() {
@@ -104,9 +110,13 @@ if [ $# -eq 0 ]; then
     step install sh cmd/install.sh --tests
     set -- units cli clang sanitizers threads fuzz tidy style
 fi
+if [ "$*" = --real ]; then
+    step install sh cmd/install.sh --tests --servers
+    set -- real
+fi
 for wanted; do
     case $wanted in
-    units | cli | sanitizers | threads | fuzz | tidy | style) step "$wanted" "$wanted" ;;
+    units | cli | sanitizers | threads | fuzz | tidy | style | real) step "$wanted" "$wanted" ;;
     clang) step clang clang_build ;;
     *) echo "run.sh: there is no step $wanted" >&2; exit 2 ;;
     esac

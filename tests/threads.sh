@@ -22,3 +22,8 @@ record -i 0.001 -d 0.2 sh -c 'sleep 0.5'
 record -i 0.001 --children sum sh -c 'sleep 0.2 & sleep 0.3'
 record -i 0.001 -o same.db sleep 0.3
 record -i 0.001 -o same.db sleep 0.3
+sleep 2 &
+record_attached() { "$memwatch" attach -q "$@" || { echo "failed: memwatch attach $*" >&2; exit 1; }; }
+record_attached -i 0.001 -d 0.5 --max-rss 1G --peak-window 5ms $!
+sh -c 'for i in $(seq 50); do sleep 0.02; done' &
+record_attached -i 0.001 $!

@@ -2,14 +2,19 @@
 
 #include "capture/clock.h"
 #include "util/array.h"
+#include "util/cleanup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,13 +25,15 @@ enum { RING_PAGES = 16 };
 enum { LARGEST_RECORD = 64 };
 
 struct ring {
-    int fd;
+    int fd, cpu;
     struct perf_event_mmap_page *control; /* followed by the data pages */
 };
 
 struct mw_perf {
     struct ring *rings; /* one a CPU */
     size_t ring_count;
+    int *others; /* events of further threads, which go into the same rings */
+    size_t other_count, other_room;
     int epoll_fd; /* of all rings */
     size_t page_size;
     struct mw_task_event *events;
@@ -105,6 +112,7 @@ static int open_ring(struct mw_perf *perf, pid_t root, int cpu)
         return code;
     }
     ring->control = pages;
+    ring->cpu = cpu;
     perf->ring_count++;
     /* Edge-triggered: once root has ended its descriptor would be ready for ever. */
     return epoll_ctl(perf->epoll_fd, EPOLL_CTL_ADD, ring->fd,
@@ -138,10 +146,98 @@ int mw_perf_open(struct mw_perf **ret_perf, pid_t root, struct mw_error *error)
     return 0;
 }
 
+/* Whether a descriptor is among the last: these are for files that have to be opened. */
+static bool is_spare(int fd)
+{
+    enum { SPARE = 64 };
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + SPARE >= limit.rlim_cur;
+}
+
+/* Opens the events of one more thread; one that has ended needs none. */
+static int add_thread(struct mw_perf *perf, pid_t thread)
+{
+    for (size_t i = 0; i < perf->ring_count; i++) {
+        int fd;
+
+        if (!mw_array_reserve(&perf->others, perf->other_count, &perf->other_room,
+                              sizeof *perf->others))
+            return -ENOMEM;
+        fd = open_event(thread, perf->rings[i].cpu);
+        if (fd < 0)
+            return errno == ESRCH ? 0 : -errno;
+        perf->others[perf->other_count++] = fd;
+        if (is_spare(fd))
+            return -EMFILE;
+        if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, perf->rings[i].fd) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+/* Threads whose events are open. */
+struct threads {
+    pid_t *ids;
+    size_t count, room;
+};
+
+static bool is_among(const struct threads *threads, pid_t id)
+{
+    for (size_t i = 0; i < threads->count; i++) {
+        if (threads->ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Adds the threads of a process that are not among those. */
+static int add_threads(struct mw_perf *perf, pid_t pid, struct threads *threads)
+{
+    char path[40];
+    mw_auto_folder DIR *folder = NULL;
+    struct dirent *entry;
+    int code = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    folder = opendir(path);
+    while (folder && code == 0 && (entry = readdir(folder))) {
+        pid_t id = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for "." and ".." */
+
+        if (id == 0 || is_among(threads, id))
+            continue;
+        if (!mw_array_reserve(&threads->ids, threads->count, &threads->room, sizeof *threads->ids))
+            return -ENOMEM;
+        threads->ids[threads->count++] = id;
+        code = add_thread(perf, id);
+    }
+    return code;
+}
+
+int mw_perf_add(struct mw_perf *perf, pid_t pid, bool first_thread)
+{
+    struct threads threads = {0};
+    size_t before;
+    int code;
+
+    if (!first_thread && mw_array_reserve(&threads.ids, 0, &threads.room, sizeof *threads.ids))
+        threads.ids[threads.count++] = pid;
+    /* What was started meanwhile, by a thread whose events were not open yet, has none either. */
+    do {
+        before = threads.count;
+        code = add_threads(perf, pid, &threads);
+    } while (code == 0 && threads.count > before);
+    free(threads.ids);
+    return code;
+}
+
 void mw_perf_close(struct mw_perf *perf)
 {
     if (!perf)
         return;
+    for (size_t i = 0; i < perf->other_count; i++)
+        close(perf->others[i]);
+    free(perf->others);
     for (size_t i = 0; i < perf->ring_count; i++) {
         munmap(perf->rings[i].control, ring_size(perf));
         close(perf->rings[i].fd);

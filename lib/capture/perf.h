@@ -3,7 +3,8 @@
  * time, none missed however short a process lives, unless a ring overflows, which is counted.
  *
  * The kernel allows this without privileges up to kernel.perf_event_paranoid 2; Debian's own
- * kernels ask for CAP_PERFMON. The events cover root and whatever it forks after the opening.
+ * kernels ask for CAP_PERFMON. The events cover the first thread of root and whatever that forks
+ * after the opening; for a process that runs already, its other threads are to be added.
  */
 #ifndef MW_CAPTURE_PERF_H
 #define MW_CAPTURE_PERF_H
@@ -21,6 +22,13 @@ struct mw_perf;
 /* Opens the events of root. -EACCES or -EPERM when the kernel does not allow it, -ENOENT, -ENOSYS.
  */
 int mw_perf_open(struct mw_perf **ret_perf, pid_t root, struct mw_error *error);
+
+/*
+ * Adds the threads of a process that runs already, and what they fork from now on; without its
+ * first thread where first_thread is false. Takes a descriptor a thread and CPU. -EMFILE and the
+ * like: some of its threads may be without events then.
+ */
+int mw_perf_add(struct mw_perf *perf, pid_t pid, bool first_thread);
 
 /* NULL is fine. */
 void mw_perf_close(struct mw_perf *perf);

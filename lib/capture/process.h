@@ -5,6 +5,7 @@
 #define MW_CAPTURE_PROCESS_H
 
 #include "capture/procfs.h"
+#include "capture/queue.h"
 
 #include <stdbool.h>
 
@@ -15,6 +16,7 @@ struct mw_live_process {
     pid_t pid, ppid;
     int64_t start_ns; /* when it was started or first seen */
     uint32_t slot;
+    enum mw_origin origin;
     bool announced; /* the writer knows of it */
     bool borrows;   /* after vfork it runs in its parent's memory, until it executes a program */
     int statm_fd;   /* -1: no descriptor was left, so it is opened for each sample */

@@ -162,6 +162,31 @@ int mw_procfs_parse_kib(const char *text, size_t length, const char *field, uint
     return 0;
 }
 
+int mw_procfs_parse_limit(const char *text, size_t length, const char *name, int64_t *ret_bytes)
+{
+    static const char unlimited[] = "unlimited";
+    struct cursor cursor = {text, text + length};
+    char key[32];
+    int key_length = snprintf(key, sizeof key, "\n%s ", name);
+    const char *line = memmem(text, length, key, (size_t)key_length);
+    uint64_t bytes;
+
+    if (!line)
+        return -EBADMSG;
+    cursor.at = line + key_length;
+    while (take(&cursor, ' '))
+        ;
+    if ((size_t)(cursor.end - cursor.at) > strlen(unlimited) &&
+        strncmp(cursor.at, unlimited, strlen(unlimited)) == 0) {
+        *ret_bytes = -1;
+        return 0;
+    }
+    if (!take_number(&cursor, &bytes) || !take(&cursor, ' '))
+        return -EBADMSG;
+    *ret_bytes = bytes > INT64_MAX ? -1 : (int64_t)bytes;
+    return 0;
+}
+
 int mw_procfs_open(pid_t pid, const char *name, int flags)
 {
     char path[64];

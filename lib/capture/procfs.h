@@ -53,6 +53,12 @@ int mw_procfs_parse_number(const char *text, size_t length, const char *field,
                            uint64_t *ret_number);
 int mw_procfs_parse_kib(const char *text, size_t length, const char *field, uint64_t *ret_kib);
 
+/*
+ * A soft limit of /proc/PID/limits that is in bytes, such as "Max address space"; -1 where there is
+ * none ("unlimited").
+ */
+int mw_procfs_parse_limit(const char *text, size_t length, const char *name, int64_t *ret_bytes);
+
 /* Opens /proc/PID/NAME, close-on-exec; returns the descriptor or a negative errno. */
 int mw_procfs_open(pid_t pid, const char *name, int flags);
 

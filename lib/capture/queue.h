@@ -29,6 +29,13 @@ enum mw_record_kind {
     MW_RECORD_GAP,    /* nothing is known from gap.from_ns to t_ns */
 };
 
+/* How a process came into the record. */
+enum mw_origin {
+    MW_ORIGIN_TREE,      /* started by the recorder, or below another process */
+    MW_ORIGIN_ATTACHED,  /* it ran already */
+    MW_ORIGIN_RESTARTED, /* in the place of one that had ended */
+};
+
 /* In the place of a slot: the sum over the tree. */
 #define MW_RECORD_TREE UINT32_MAX
 
@@ -44,17 +51,17 @@ struct mw_record {
         struct {
             pid_t pid, ppid;
             bool borrows; /* it runs in its parent's memory so far, after vfork */
+            enum mw_origin origin;
         } start;
         pid_t own_pid;
         struct {
             struct mw_image *image; /* belongs to whoever pops it */
             bool executed;          /* the process was seen to execute a program */
         };
-        int end_status; /* as wait(2) gives it; -1: not known */
         struct {
             pid_t pid;
-            int wait_status;
-        } status;
+            int wait_status; /* as wait(2) gives it; -1: not known */
+        } status;            /* of an end too */
         struct {
             int64_t from_ns;
             uint64_t ticks;

@@ -1,18 +1,23 @@
 #include "capture/sampler.h"
 
+#include "capture/adoptions.h"
 #include "capture/clock.h"
 #include "capture/process.h"
 #include "capture/procfs.h"
 #include "util/array.h"
+#include "util/cleanup.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -35,10 +40,26 @@ struct mw_sampler {
     uint64_t lost_ticks;
     uint64_t refused; /* processes for which there was no memory */
     _Atomic uint64_t dropped, lost_events;
-    _Atomic int64_t end_ns; /* 0: go on */
-    int stop_fd;
-    int epoll_fd; /* of stop_fd and the tracker's */
+    _Atomic int64_t end_ns;        /* 0: go on */
+    struct mw_adoptions adoptions; /* that wait */
+    struct mw_adoption adopting;   /* its events are being followed; pid 0: none is */
+    atomic_bool kills;             /* whatever is sampled is to be killed */
+    bool above_limit;
+    int64_t followed_ns; /* when the tracker was last asked */
+    int64_t heard_ns;    /* when it was last asked because it had something to say */
+    int wake_fd;         /* there are adoptions, or the end has come */
+    int epoll_fd;        /* of wake_fd and the tracker's */
 };
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 /* Counters that only the sampler's thread writes, and any thread reads. */
 #define LOAD(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
@@ -81,13 +102,13 @@ static void push_change(struct mw_sampler *sampler, uint32_t slot, enum mw_metri
 static bool announce(struct mw_sampler *sampler, struct mw_live_process *process)
 {
     if (!process->announced)
-        process->announced =
-            push(sampler, &(struct mw_record){
-                              .kind = MW_RECORD_START,
-                              .t_ns = process->start_ns,
-                              .slot = process->slot,
-                              .start = {process->pid, process->ppid, process->borrows},
-                          });
+        process->announced = push(
+            sampler, &(struct mw_record){
+                         .kind = MW_RECORD_START,
+                         .t_ns = process->start_ns,
+                         .slot = process->slot,
+                         .start = {process->pid, process->ppid, process->borrows, process->origin},
+                     });
     return process->announced;
 }
 
@@ -122,7 +143,8 @@ static void push_tree(struct mw_sampler *sampler, const struct mw_statm *sum, in
 {
     if (!sampler->options.sum)
         return;
-    if (!sampler->tree_series && sampler->options.each && sampler->process_count < 2)
+    if (!sampler->tree_series && sampler->options.each && sampler->process_count < 2 &&
+        !(sampler->options.goes_on && sampler->process_count == 0))
         return;
     sampler->tree_series = true;
     push_change(sampler, MW_RECORD_TREE, MW_METRIC_RSS, now_ns, sum->resident_pages,
@@ -204,8 +226,8 @@ static void sample_process(struct mw_sampler *sampler, struct mw_live_process *p
 }
 
 /* A process of the tree. */
-static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64_t start_ns,
-                        int64_t now_ns)
+static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, enum mw_origin origin,
+                        int64_t start_ns, int64_t now_ns)
 {
     const struct mw_live_process *parent;
     struct mw_live_process *process;
@@ -223,6 +245,7 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
     *process = mw_process_open(pid, ppid, start_ns);
     process->slot = sampler->free_slot_count ? sampler->free_slots[--sampler->free_slot_count]
                                              : sampler->slot_count++;
+    process->origin = origin;
     process->borrows = mw_process_borrows(process);
     update_image(sampler, process, parent ? parent->name : "", false, start_ns);
     sample_process(sampler, process, now_ns);
@@ -235,8 +258,10 @@ static void add_process(struct mw_sampler *sampler, pid_t pid, pid_t ppid, int64
 static bool end_process(struct mw_sampler *sampler, struct mw_live_process *process, int64_t t_ns,
                         int wait_status)
 {
-    struct mw_record record = {
-        .kind = MW_RECORD_END, .t_ns = t_ns, .slot = process->slot, .end_status = wait_status};
+    struct mw_record record = {.kind = MW_RECORD_END,
+                               .t_ns = t_ns,
+                               .slot = process->slot,
+                               .status = {process->pid, wait_status}};
 
     process->wait_status = wait_status;
     if (!announce(sampler, process) || !push(sampler, &record))
@@ -256,6 +281,11 @@ static bool notice_end(struct mw_sampler *sampler, struct mw_live_process *proce
                                                  : mw_procfs_read_wait_status(process->pid));
 }
 
+static enum mw_origin origin_of(const struct mw_sampler *sampler, pid_t pid)
+{
+    return pid == sampler->adopting.pid ? sampler->adopting.origin : MW_ORIGIN_TREE;
+}
+
 static void follow_event(struct mw_sampler *sampler, const struct mw_tracker_event *event,
                          int64_t now_ns)
 {
@@ -268,7 +298,8 @@ static void follow_event(struct mw_sampler *sampler, const struct mw_tracker_eve
     case MW_TRACKER_START:
         /* The pid of one whose end was not seen: not before there is room to tell. */
         if (!process || end_process(sampler, process, t_ns, -1))
-            add_process(sampler, event->pid, event->ppid, t_ns, now_ns);
+            add_process(sampler, event->pid, event->ppid, origin_of(sampler, event->pid), t_ns,
+                        now_ns);
         break;
     case MW_TRACKER_IMAGE:
         if (process)
@@ -288,18 +319,80 @@ static void follow_event(struct mw_sampler *sampler, const struct mw_tracker_eve
     }
 }
 
-/* Does what the tracker's events tell. */
-static void follow_tree(struct mw_sampler *sampler, int64_t now_ns)
+static void follow_events(struct mw_sampler *sampler, int64_t now_ns)
 {
     struct mw_tracker_event event;
 
-    mw_tracker_look(sampler->tracker, now_ns);
-    STORE(sampler->lost_events, mw_tracker_lost(sampler->tracker) + sampler->refused);
     while (mw_tracker_next(sampler->tracker, &event))
         follow_event(sampler, &event, now_ns);
 }
 
+/* Does what the tracker's events tell. */
+static void follow_tree(struct mw_sampler *sampler, int64_t now_ns)
+{
+    mw_tracker_look(sampler->tracker, now_ns);
+    sampler->followed_ns = now_ns;
+    STORE(sampler->lost_events, mw_tracker_lost(sampler->tracker) + sampler->refused);
+    follow_events(sampler, now_ns);
+}
+
+/* Several trees have a sum of their own, and so has one that takes the place of another. */
+static void adopt(struct mw_sampler *sampler, const struct mw_adoption *adoption, int64_t now_ns)
+{
+    if (!mw_adoption_holds(adoption))
+        return;
+    atomic_store(&sampler->kills, false);
+    sampler->adopting = *adoption;
+    sampler->tree_series = true;
+    mw_tracker_adopt(sampler->tracker, adoption->pid, now_ns);
+    follow_events(sampler, now_ns);
+    sampler->adopting.pid = 0;
+}
+
+static void adopt_waiting(struct mw_sampler *sampler, int64_t now_ns)
+{
+    struct mw_adoption adoption;
+    eventfd_t ignored;
+
+    eventfd_read(sampler->wake_fd, &ignored);
+    while (mw_adoptions_take(&sampler->adoptions, &adoption))
+        adopt(sampler, &adoption, now_ns);
+}
+
 /* --- ticks ------------------------------------------------------------------------------------ */
+
+/* Whoever keeps the limits need not wait until the queue is half full. */
+static void wake_above_limit(struct mw_sampler *sampler, const struct mw_statm *sum)
+{
+    const struct mw_sampler_options *options = &sampler->options;
+    bool above = (options->wake_above_kib > 0 &&
+                  (int64_t)sum->resident_pages * sampler->page_kib > options->wake_above_kib) ||
+                 (options->wake_above_processes > 0 &&
+                  (int64_t)sampler->process_count > options->wake_above_processes);
+
+    if (above && !sampler->above_limit)
+        mw_queue_wake(sampler->queue);
+    sampler->above_limit = above;
+}
+
+/*
+ * The pid belongs to nobody else as long as the statm that was opened with it can be read; a pidfd
+ * keeps it so.
+ */
+static void kill_process(struct mw_live_process *process)
+{
+    mw_auto_fd int fd = pidfd_open(process->pid, 0);
+    struct mw_statm statm;
+
+    if (fd >= 0 && mw_process_read(process, &statm) == 0)
+        pidfd_send_signal(fd, SIGKILL, NULL, 0);
+}
+
+static void kill_all(struct mw_sampler *sampler)
+{
+    for (size_t i = 0; i < sampler->process_count; i++)
+        kill_process(&sampler->processes[i]);
+}
 
 /* Reads every process once. All samples of a sweep carry the same time, so that they can be summed.
  */
@@ -322,6 +415,7 @@ static void sweep(struct mw_sampler *sampler, int64_t now_ns)
         i++;
     }
     push_tree(sampler, &sum, now_ns);
+    wake_above_limit(sampler, &sum);
 }
 
 /* Says that nothing is known from the last good sweep until now_ns. */
@@ -360,6 +454,8 @@ static void tick(struct mw_sampler *sampler, int64_t now_ns)
         now_ns = mw_now_ns(); /* the sweep comes after the ends that were told */
     }
     sweep(sampler, now_ns);
+    if (LOAD(sampler->kills))
+        kill_all(sampler);
     sampler->last_sweep_ns = now_ns;
 }
 
@@ -374,6 +470,7 @@ static void finish(struct mw_sampler *sampler, int64_t end_ns)
         if (mw_process_read(process, &statm) != -ESRCH || !notice_end(sampler, process, end_ns))
             i++; /* else another one stands in its place now */
     }
+    follow_events(sampler, end_ns); /* how they ended may be known */
 }
 
 /* --- life cycle ------------------------------------------------------------------------------- */
@@ -399,11 +496,12 @@ int mw_sampler_new(struct mw_sampler **ret_sampler, const struct mw_sampler_opti
     sampler->queue = queue;
     sampler->tree_resident_pages = sampler->tree_shared_pages = MW_UNKNOWN;
     sampler->page_kib = sysconf(_SC_PAGESIZE) / 1024;
-    sampler->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    mw_adoptions_init(&sampler->adoptions);
+    sampler->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sampler->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     code = mw_tracker_new(&sampler->tracker, options->root,
                           children ? options->tracking : MW_TRACKING_NONE, error);
-    if (code == 0 && (sampler->stop_fd < 0 || !listen_to(sampler, sampler->stop_fd) ||
+    if (code == 0 && (sampler->wake_fd < 0 || !listen_to(sampler, sampler->wake_fd) ||
                       !listen_to(sampler, mw_tracker_fd(sampler->tracker))))
         code = mw_error_errno(error, errno, "cannot sample");
     if (code < 0) {
@@ -420,11 +518,12 @@ void mw_sampler_free(struct mw_sampler *sampler)
         return;
     for (size_t i = 0; i < sampler->process_count; i++)
         mw_process_close(&sampler->processes[i]);
-    if (sampler->stop_fd >= 0)
-        close(sampler->stop_fd);
+    if (sampler->wake_fd >= 0)
+        close(sampler->wake_fd);
     if (sampler->epoll_fd >= 0)
         close(sampler->epoll_fd);
     mw_tracker_free(sampler->tracker);
+    mw_adoptions_clear(&sampler->adoptions);
     free(sampler->processes);
     free(sampler->free_slots);
     free(sampler);
@@ -447,29 +546,67 @@ const char *mw_sampler_tracking(const struct mw_sampler *sampler)
     return mw_tracker_name(sampler->tracker);
 }
 
-/* Waits in one system call, until it is time or one of the descriptors has something to say. */
+/*
+ * Waits in one system call, until it is time or there is something to hear. True when it was not
+ * the time.
+ */
 static bool wait_until(const struct mw_sampler *sampler, int64_t due_ns, int64_t now_ns)
 {
-    struct epoll_event event;
-    int64_t pause_ns = due_ns - now_ns;
+    int64_t calm_until_ns = sampler->heard_ns + sampler->options.calm_ns;
+    bool calm = now_ns < calm_until_ns;
+    int64_t pause_ns = (calm ? earlier(due_ns, calm_until_ns) : due_ns) - now_ns;
     struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
+    struct pollfd wake = {.fd = sampler->wake_fd, .events = POLLIN};
+    struct epoll_event event;
 
+    if (calm)
+        return ppoll(&wake, 1, &pause, NULL) > 0;
     return epoll_pwait2(sampler->epoll_fd, &event, 1, &pause, NULL) > 0;
+}
+
+/* When to look for processes although no event was heard of. */
+static int64_t look_ns(const struct mw_sampler *sampler)
+{
+    int64_t wake_ns = mw_tracker_wake_ns(sampler->tracker);
+
+    return wake_ns == INT64_MAX ? wake_ns
+                                : later(wake_ns, sampler->followed_ns + sampler->options.calm_ns);
 }
 
 /* Takes the tick that is due, or looks for processes, and else waits. */
 static void step(struct mw_sampler *sampler)
 {
     int64_t now_ns = mw_now_ns(), due_ns = mw_schedule_due_ns(&sampler->schedule);
-    int64_t wake_ns = mw_tracker_wake_ns(sampler->tracker);
+    int64_t wake_ns = look_ns(sampler);
 
     if (now_ns >= due_ns)
         tick(sampler, now_ns);
     else if (now_ns >= wake_ns)
         follow_tree(sampler, now_ns);
-    else if (wait_until(sampler, due_ns < wake_ns ? due_ns : wake_ns, now_ns) &&
-             LOAD(sampler->end_ns) == 0)
-        follow_tree(sampler, mw_now_ns());
+    else if (wait_until(sampler, earlier(due_ns, wake_ns), now_ns) && LOAD(sampler->end_ns) == 0) {
+        now_ns = sampler->heard_ns = mw_now_ns();
+        adopt_waiting(sampler, now_ns);
+        follow_tree(sampler, now_ns);
+        if (LOAD(sampler->kills))
+            kill_all(sampler);
+    }
+}
+
+/* The first process of the record, and what is below it. */
+static void begin(struct mw_sampler *sampler, int64_t start_ns)
+{
+    pid_t root = sampler->options.root;
+    int64_t now_ns = mw_now_ns();
+    struct mw_stat stat;
+
+    if (!sampler->options.runs || mw_procfs_read_stat(root, &stat) < 0) {
+        add_process(sampler, root, getpid(), MW_ORIGIN_TREE, start_ns, now_ns);
+        return;
+    }
+    add_process(sampler, root, stat.ppid, MW_ORIGIN_ATTACHED, start_ns, now_ns);
+    mw_tracker_adopt(sampler->tracker, root, start_ns);
+    adopt_waiting(sampler, start_ns);
+    follow_tree(sampler, start_ns);
 }
 
 void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
@@ -478,17 +615,33 @@ void mw_sampler_run(struct mw_sampler *sampler, int64_t start_ns)
 
     mw_schedule_start(&sampler->schedule, start_ns, sampler->options.interval_ns);
     sampler->last_sweep_ns = start_ns;
-    add_process(sampler, sampler->options.root, getpid(), start_ns, mw_now_ns());
+    begin(sampler, start_ns);
     while ((end_ns = atomic_load(&sampler->end_ns)) == 0)
         step(sampler);
     close_gap(sampler, end_ns, mw_schedule_end(&sampler->schedule, end_ns));
     finish(sampler, end_ns);
 }
 
+int mw_sampler_adopt(struct mw_sampler *sampler, pid_t pid, uint64_t start_ticks,
+                     enum mw_origin origin)
+{
+    bool room =
+        mw_adoptions_put(&sampler->adoptions, &(struct mw_adoption){pid, start_ticks, origin});
+
+    eventfd_write(sampler->wake_fd, 1);
+    return room ? 0 : -EAGAIN;
+}
+
+void mw_sampler_kill(struct mw_sampler *sampler)
+{
+    atomic_store(&sampler->kills, true);
+    eventfd_write(sampler->wake_fd, 1);
+}
+
 void mw_sampler_stop(struct mw_sampler *sampler, int64_t end_ns)
 {
     atomic_store(&sampler->end_ns, end_ns);
-    eventfd_write(sampler->stop_fd, 1);
+    eventfd_write(sampler->wake_fd, 1);
 }
 
 void mw_sampler_figures(struct mw_sampler *sampler, struct mw_sampler_figures *ret_figures)

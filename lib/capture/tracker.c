@@ -22,6 +22,9 @@ enum { COST_RATIO = 100 };
 static const int64_t shortest_pause_ns = 500000;
 /* Nobody is woken up for a look more often than this: that alone takes some 20 us. */
 static const int64_t shortest_wake_ns = 5000000;
+/* How long one that has ended is kept where its exit was not told: a pid is not used again sooner.
+ */
+static const int64_t forget_pause_ns = 1000000000;
 /* How long a process may run another program before somebody notices, where no event tells. */
 static const int64_t first_image_pause_ns = 5000000, longest_image_pause_ns = 5000000000;
 
@@ -37,6 +40,8 @@ static const struct method mw_tracker_none = {.name = "none", .look = no_look};
 static const struct method *const choices[][5] = {
     [MW_TRACKING_BEST] = {&mw_tracker_perf, &mw_tracker_connector, &mw_tracker_children,
                           &mw_tracker_scan, &mw_tracker_none},
+    [MW_TRACKING_BEST_RUNNING] = {&mw_tracker_connector, &mw_tracker_perf, &mw_tracker_children,
+                                  &mw_tracker_scan, &mw_tracker_none},
     [MW_TRACKING_PERF] = {&mw_tracker_perf},
     [MW_TRACKING_CONNECTOR] = {&mw_tracker_connector},
     [MW_TRACKING_POLL] = {&mw_tracker_children, &mw_tracker_scan},
@@ -88,6 +93,7 @@ static bool add_known(struct mw_tracker *tracker, pid_t pid, int64_t t_ns, bool 
         known.task_fd = mw_procfs_open_kept(pid, "task", O_RDONLY);
     }
     /* The events of threads that it has already are gone. */
+    known.looked = looked;
     if (looked && mw_procfs_read_stat(pid, &stat) == 0) {
         known.start_ticks = stat.start_ticks;
         known.threads = (int)stat.threads;
@@ -192,6 +198,41 @@ int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking
     }
     *ret_tracker = tracker;
     return 0;
+}
+
+/* Where perf cannot tell of all threads, what is below them is looked for. */
+static void hear(struct mw_tracker *tracker, pid_t pid, bool first_thread)
+{
+    struct known *known = mw_tracker_find(tracker, pid);
+
+    if (known && mw_perf_add(tracker->perf, pid, first_thread) < 0)
+        known->unheard = tracker->unheard = true;
+}
+
+void mw_tracker_adopt(struct mw_tracker *tracker, pid_t pid, int64_t now_ns)
+{
+    struct known *known = mw_tracker_find(tracker, pid);
+    struct mw_stat stat = {.ppid = 0};
+    size_t first = known ? (size_t)(known - tracker->known) : tracker->known_count;
+    bool is_root = known;
+
+    mw_procfs_read_stat(pid, &stat);
+    if (known) {
+        known->looked = true;
+        known->threads = (int)stat.threads;
+        known->start_ticks = stat.start_ticks;
+    }
+    mw_tracker_add(tracker, pid, stat.ppid, now_ns, true);
+    if (tracker->method == &mw_tracker_none)
+        return;
+    /* A child may come before the events of its parent are open: until all that is found is known.
+     */
+    for (size_t next = first; next < tracker->known_count;) {
+        for (; tracker->perf && next < tracker->known_count; next++)
+            hear(tracker, tracker->known[next].pid, !(is_root && next == first));
+        next = tracker->known_count;
+        mw_tracker_look_everywhere(tracker, now_ns);
+    }
 }
 
 void mw_tracker_free(struct mw_tracker *tracker)
@@ -324,6 +365,10 @@ static void look_at_channels(struct mw_tracker *tracker, int64_t now_ns)
     tracker->method->look(tracker, now_ns);
     if (mw_tracker_lost(tracker) > 0)
         make_up_for_losses(tracker, now_ns);
+    else if (now_ns >= tracker->forget_due_ns) {
+        forget_reaped(tracker);
+        tracker->forget_due_ns = now_ns + forget_pause_ns;
+    }
     look_at_images(tracker, now_ns);
     tracker->due_ns = now_ns + first_image_pause_ns; /* events come by themselves */
     if (tracker->unheard && !tracker->connector_full) {
@@ -363,8 +408,14 @@ void mw_tracker_ended(struct mw_tracker *tracker, pid_t pid)
 {
     struct known *known = mw_tracker_find(tracker, pid);
 
-    if (known)
-        known->ended = true;
+    if (!known || known->ended)
+        return;
+    known->ended = true;
+    if (!tracker->method->polls && known->wait_status >= 0)
+        mw_tracker_push(tracker, &(struct mw_tracker_event){.kind = MW_TRACKER_STATUS,
+                                                            .pid = pid,
+                                                            .t_ns = mw_now_ns(),
+                                                            .wait_status = known->wait_status});
 }
 
 void mw_tracker_forget(struct mw_tracker *tracker, pid_t pid)

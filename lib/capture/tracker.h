@@ -44,6 +44,11 @@ struct mw_tracker_event {
 /* Which methods are allowed: the best of them that works is taken. */
 enum mw_tracking {
     MW_TRACKING_BEST,
+    /*
+     * The best for processes that run already: the connector comes before perf, which needs a
+     * descriptor for each of their threads on each CPU, and a little of their time at each switch.
+     */
+    MW_TRACKING_BEST_RUNNING,
     MW_TRACKING_PERF,
     MW_TRACKING_CONNECTOR,
     MW_TRACKING_POLL, /* children or scan */
@@ -59,6 +64,12 @@ struct mw_tracker;
  */
 int mw_tracker_new(struct mw_tracker **ret_tracker, pid_t root, enum mw_tracking tracking,
                    struct mw_error *error);
+
+/*
+ * Takes in a process that runs already, and what there is below it: START events for all of them
+ * that are not known. For root itself: for what there is below it.
+ */
+void mw_tracker_adopt(struct mw_tracker *tracker, pid_t pid, int64_t now_ns);
 
 /* NULL is fine. */
 void mw_tracker_free(struct mw_tracker *tracker);
@@ -82,8 +93,9 @@ void mw_tracker_look(struct mw_tracker *tracker, int64_t now_ns);
 bool mw_tracker_next(struct mw_tracker *tracker, struct mw_tracker_event *ret_event);
 
 /*
- * The process has ended: it gives no events any more. Once its parent has reaped it, its pid may be
- * used again, and then is a new process.
+ * The process was seen to have ended: it gives no events any more, but for a status that is known
+ * already or is told later. Once its parent has reaped it, its pid may be used again, and then is a
+ * new process.
  */
 void mw_tracker_ended(struct mw_tracker *tracker, pid_t pid);
 

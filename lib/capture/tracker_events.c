@@ -46,7 +46,7 @@ static void follow_fork(struct mw_tracker *tracker, const struct mw_task_event *
             known->threads++;
         return;
     }
-    /* The connector tells of the whole machine, perf of this tree alone. */
+    /* The connector tells of the whole machine, perf of these trees alone. */
     if (!tracker->perf && !mw_tracker_is_parent(tracker, event->ppid))
         return;
     if (known && !is_another(known, event))
@@ -87,10 +87,14 @@ static void go_unheard(struct mw_tracker *tracker, struct known *known)
     tracker->connector_full = mw_tracker_watch_channels(tracker) == 0;
 }
 
-/* The events tell of the last thread's exit before the kernel has taken it off the count. */
-static bool has_ended(const struct mw_tracker *tracker, const struct mw_stat *stat)
+/*
+ * The events tell of the last thread's exit before the kernel has taken it off the count: that is
+ * believed where no start of a thread can have been missed.
+ */
+static bool has_ended(const struct mw_tracker *tracker, const struct known *known,
+                      const struct mw_stat *stat)
 {
-    return stat->exiting && (stat->threads <= 1 || tracker->lost_seen == 0);
+    return stat->exiting && (stat->threads <= 1 || (tracker->lost_seen == 0 && !known->looked));
 }
 
 /*
@@ -105,10 +109,10 @@ static bool lives_on(struct mw_tracker *tracker, struct known *known,
         tracker->perf && event->wait_status < 0 && event->t_ns - known->since_ns < longest_exec_ns;
     struct mw_stat stat = {.threads = 1};
 
-    if (tracker->lost_seen == 0 && !just_executed)
+    if (tracker->lost_seen == 0 && !just_executed && !known->looked)
         return false;
     if (mw_procfs_read_stat(known->pid, &stat) < 0 ? !mw_procfs_is_hidden(known->pid)
-                                                   : has_ended(tracker, &stat))
+                                                   : has_ended(tracker, known, &stat))
         return false;
     known->threads = (int)stat.threads;
     if (just_executed && !stat.exiting)

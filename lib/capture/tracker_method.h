@@ -18,6 +18,7 @@ struct known {
     bool ended;           /* to be forgotten as soon as it has been reaped */
     int threads;          /* perf, connector: that have not exited */
     bool unheard;         /* perf: its events have ended, and it has not */
+    bool looked;          /* it was found by looking: threads may be too many or too few */
     int64_t found_ns;     /* when it was told of or seen first */
     int wait_status;      /* of the threads that have exited; -1: not known */
     uint64_t start_ticks; /* tells it from a later process with the same pid; 0: not known */
@@ -65,8 +66,9 @@ struct mw_tracker {
     uint64_t lost_before; /* by a connector that has been replaced */
     bool unheard;         /* some process is; those below it are looked for, or told by connector */
     bool connector_full;  /* the connector tells of more than exits */
-    int64_t look_due_ns;  /* for what is looked for although the kernel tells of the rest */
-    int epoll_fd;         /* of perf and connector; -1: neither */
+    int64_t forget_due_ns;
+    int64_t look_due_ns; /* for what is looked for although the kernel tells of the rest */
+    int epoll_fd;        /* of perf and connector; -1: neither */
     uint64_t lost_seen;
 };
 
@@ -86,6 +88,9 @@ bool mw_tracker_is_stranger(const struct mw_tracker *tracker, pid_t pid, pid_t p
 
 /* Looks at the children of the processes that are unheard, or of all. */
 void mw_tracker_look_below(struct mw_tracker *tracker, bool unheard_only, int64_t now_ns);
+
+/* Looks once at the children of all, in whatever way the kernel allows. */
+void mw_tracker_look_everywhere(struct mw_tracker *tracker, int64_t now_ns);
 
 /* Notes which children the reaper has beside root; false when memory ran out. */
 bool mw_tracker_note_strangers(struct mw_tracker *tracker, pid_t root);

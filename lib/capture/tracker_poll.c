@@ -116,7 +116,7 @@ void mw_tracker_look_below(struct mw_tracker *tracker, bool unheard_only, int64_
             read_children(tracker, known.pid, known.children_fd, now_ns);
         else
             read_first_children(tracker, known.pid, now_ns);
-        if (has_threads(known.task_fd))
+        if (known.task_fd >= 0 ? has_threads(known.task_fd) : known.threads > 1)
             read_thread_children(tracker, known.pid, now_ns);
     }
 }
@@ -184,6 +184,16 @@ static void look_at_all(struct mw_tracker *tracker, int64_t now_ns)
                 mw_tracker_add(tracker, pid, ppid, now_ns, true);
         }
     } while (tracker->known_count > found);
+}
+
+void mw_tracker_look_everywhere(struct mw_tracker *tracker, int64_t now_ns)
+{
+    mw_auto_fd int own_children = open_children(getpid(), getpid());
+
+    if (own_children >= 0)
+        mw_tracker_look_below(tracker, false, now_ns);
+    else if (tracker->pids || open_scan(tracker, 0, NULL) == 0)
+        look_at_all(tracker, now_ns);
 }
 
 const struct method mw_tracker_scan = {

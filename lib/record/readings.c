@@ -71,7 +71,8 @@ static bool is_wanted(const struct mw_readings *readings, const struct field *fi
 /* Whether the sum of it is wanted, which nobody need ask for where it is the PSS. */
 static bool is_summed(const struct mw_readings *readings, const struct field *field)
 {
-    return readings->tree && (is_wanted(readings, field) || field->metric == MW_METRIC_PSS);
+    return readings->tree && (is_wanted(readings, field) ||
+                              (field->metric == MW_METRIC_PSS && readings->options.pss_of_sum));
 }
 
 struct mw_readings *mw_readings_new(const struct mw_readings_options *options)
@@ -116,7 +117,7 @@ void mw_readings_add(struct mw_readings *readings, uint32_t slot, pid_t pid, int
     if (readings->live < 2 || !readings->options.sum)
         return;
     readings->tree = true;
-    if (readings->due_ns[ROLLUP] == INT64_MAX)
+    if (readings->due_ns[ROLLUP] == INT64_MAX && readings->options.pss_of_sum)
         readings->due_ns[ROLLUP] = start_ns + tree_delay_ns;
 }
 

@@ -23,11 +23,10 @@ struct mw_readings;
 struct mw_readings_options {
     mw_metric_set metrics; /* those of MW_CADENCE_READING are read, for each process and the sum */
     bool each;             /* give rows for every process */
-    /*
-     * Give rows for the sum, from the second process on (or from the start, where each is false),
-     * and among them always those of PSS, in which pages that processes share count once.
+    /* Give rows for the sum, from the second process on (or from the start, where each is false).
      */
     bool sum;
+    bool pss_of_sum; /* among them always those of PSS, in which shared pages count once */
 };
 
 /* NULL when memory ran out. */

@@ -65,8 +65,8 @@ static void collect(struct mw_reaped *reaped)
     pthread_mutex_unlock(&reaped->mutex);
 }
 
-int mw_reaped_store(struct mw_reaped *reaped, struct mw_writer *writer, int64_t start_ns,
-                    struct mw_error *error)
+int mw_reaped_store(struct mw_reaped *reaped, struct mw_writer *writer, struct mw_events *events,
+                    int64_t start_ns, struct mw_error *error)
 {
     size_t kept = 0;
     int code = 0;
@@ -83,7 +83,9 @@ int mw_reaped_store(struct mw_reaped *reaped, struct mw_writer *writer, int64_t 
                                                     .signal = mw_exit_signal(one.wait_status),
                                                     .max_rss_kib = one.max_rss_kib},
                                   &stored, error);
-        if (!stored)
+        if (stored)
+            mw_events_told(events, one.pid, one.wait_status);
+        else
             reaped->waiting[kept++] = one;
     }
     reaped->waiting_count = kept;

@@ -6,6 +6,7 @@
 #ifndef MW_RECORD_REAPED_H
 #define MW_RECORD_REAPED_H
 
+#include "record/events.h"
 #include "store/writer.h"
 #include "util/error.h"
 
@@ -27,10 +28,10 @@ void mw_reaped_free(struct mw_reaped *reaped);
 void mw_reaped_tell(struct mw_reaped *reaped, pid_t pid, int wait_status, int64_t max_rss_kib);
 
 /*
- * Stores what was told so far, in a run that began at start_ns (CLOCK_MONOTONIC). A process of
- * whose end the writer does not know yet is kept for the next time.
+ * Stores what was told so far, and tells the events of it, in a run that began at start_ns
+ * (CLOCK_MONOTONIC). A process of whose end the writer does not know yet is kept for the next time.
  */
-int mw_reaped_store(struct mw_reaped *reaped, struct mw_writer *writer, int64_t start_ns,
-                    struct mw_error *error);
+int mw_reaped_store(struct mw_reaped *reaped, struct mw_writer *writer, struct mw_events *events,
+                    int64_t start_ns, struct mw_error *error);
 
 #endif

@@ -19,6 +19,7 @@ struct mw_row {
      * it was the same as the one before, and is not to be stored.
      */
     int64_t taken_ns;
+    int64_t from_ns; /* then: since when it is the highest */
     bool again;
     int64_t unseen_kib; /* of a high-water mark: so much more may have been reached unseen */
 };

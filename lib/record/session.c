@@ -5,6 +5,7 @@
 #include "capture/procfs.h"
 #include "capture/queue.h"
 #include "capture/sampler.h"
+#include "record/events.h"
 #include "record/exit.h"
 #include "record/functions.h"
 #include "record/readings.h"
@@ -26,8 +27,12 @@
 
 /* 32,768 records, 1 MiB: what 16 series produce in two seconds at 1 kHz, while the disk stalls. */
 enum { QUEUE_RECORDS = 32768 };
-static const int64_t commit_pause_ns = 200000000;
+/* Between two commits; and where samples are rare, and must not cost more than they have to. */
+static const int64_t commit_pause_ns = 200000000, rare_commit_pause_ns = 1000000000;
+static const int64_t rare_interval_ns = 50000000;
 static const int64_t clock_tolerance_ns = 10000000;
+/* Between two ticks, so often at most: a busy machine tells of many events that concern others. */
+static const int64_t attached_calm_ns = 50000000;
 
 struct mw_session {
     struct mw_writer *writer;
@@ -37,6 +42,7 @@ struct mw_session {
     struct mw_windows *windows;
     struct mw_reaped *reaped;
     struct mw_functions *functions; /* NULL: there is no place for marks */
+    struct mw_events *events;
     char *version, *note;
     char **command; /* ends with NULL */
     size_t command_length;
@@ -45,6 +51,9 @@ struct mw_session {
     enum mw_tracking tracking;
     enum mw_children children;
     bool all_arguments;
+    bool runs, goes_on;
+    pid_t root;
+    struct mw_limits_options limits;
 
     char notice[512];
 
@@ -58,7 +67,7 @@ struct mw_session {
     int64_t start_ns, start_realtime_ns;
 
     _Atomic int64_t stop_ns;   /* 0: go on */
-    struct mw_session_end end; /* set before stop_ns */
+    struct mw_session_end end; /* set before stop_ns; its reason is gone once the threads are */
     int64_t next_commit_ns;
     int64_t realtime_offset_ns; /* of the last clock row */
     uint64_t ticks_committed;
@@ -95,8 +104,9 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
                                    (const char *const *)record->image->arguments,
                                    record->image->argument_count, error);
     case MW_RECORD_END:
-        return mw_writer_end_process(writer, record->slot, t_us, mw_exit_status(record->end_status),
-                                     mw_exit_signal(record->end_status), error);
+        return mw_writer_end_process(writer, record->slot, t_us,
+                                     mw_exit_status(record->status.wait_status),
+                                     mw_exit_signal(record->status.wait_status), error);
     case MW_RECORD_STATUS:
         return mw_writer_set_exit(writer,
                                   &(struct mw_exit){
@@ -130,6 +140,9 @@ static int store_row(void *context, const struct mw_row *row)
 
     if (code == 0 && row->unseen_kib > 0)
         mw_writer_allow_peak(session->writer, slot, row->kib + row->unseen_kib);
+    if (code == 0 && row->taken_ns != 0)
+        code =
+            mw_events_peak(session->events, row->from_ns, row->t_ns, row->kib, &session->failure);
     /* A window belongs to the calls that are open when it ends. */
     if (code == 0 && counts)
         code = mw_functions_advance(session->functions, row->taken_ns, &session->failure);
@@ -209,6 +222,8 @@ static int drain_queue(struct mw_session *session, struct mw_error *error)
             code = inform_slow_tier(session, &record);
         if (code == 0)
             code = store_record(session, &record, error);
+        if (code == 0)
+            code = mw_events_record(session->events, &record, error);
         if (record.kind == MW_RECORD_IMAGE)
             mw_image_free(record.image);
     }
@@ -281,13 +296,21 @@ static int follow_clock(struct mw_session *session, int64_t now_ns, struct mw_er
     return mw_writer_add_clock(session->writer, to_us(session, now_ns), now_ns + offset_ns, error);
 }
 
+static int64_t pause_of_commits(const struct mw_session *session)
+{
+    return session->runs && session->interval_ns >= rare_interval_ns ? rare_commit_pause_ns
+                                                                     : commit_pause_ns;
+}
+
 static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *error)
 {
     int code;
 
-    session->next_commit_ns = now_ns + commit_pause_ns;
+    session->next_commit_ns = now_ns + pause_of_commits(session);
     if ((code = follow_clock(session, now_ns, error)) < 0 ||
-        (code = mw_reaped_store(session->reaped, session->writer, session->start_ns, error)) < 0 ||
+        (code = mw_reaped_store(session->reaped, session->writer, session->events,
+                                session->start_ns, error)) < 0 ||
+        (code = mw_events_look(session->events, now_ns, false, error)) < 0 ||
         (code = mw_functions_flush(session->functions, error)) < 0 ||
         (code = store_progress(session, now_ns, false, error)) < 0)
         return code;
@@ -337,6 +360,9 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
                                       : mw_error_errno(error, ENOMEM, "cannot record");
 
     if (code == 0)
+        code = mw_events_begin(session->events, session->writer, session->start_ns, session->root,
+                               error);
+    if (code == 0)
         code =
             mw_functions_begin(session->functions, session->writer, &run, session->start_ns, error);
     free(tracking);
@@ -361,6 +387,18 @@ static int work(struct mw_session *session, struct mw_error *error)
     return code;
 }
 
+/* What the end of the recording, and of its first process, has to do with. */
+static int store_last_events(struct mw_session *session, int64_t stop_ns, struct mw_error *error)
+{
+    const struct mw_session_end *end = &session->end;
+
+    if (end->exit_signal >= 0)
+        mw_events_told(session->events, session->root, end->exit_signal);
+    if (end->outcome == MW_OUTCOME_DETACHED)
+        return mw_events_detached(session->events, stop_ns, end->reason, error);
+    return mw_events_look(session->events, stop_ns, true, error);
+}
+
 static int write_run(struct mw_session *session, struct mw_error *error)
 {
     int64_t stop_ns;
@@ -369,7 +407,8 @@ static int write_run(struct mw_session *session, struct mw_error *error)
     if ((code = begin_run(session, error)) < 0)
         return code;
     session->realtime_offset_ns = session->start_realtime_ns - session->start_ns;
-    session->next_commit_ns = session->start_ns + commit_pause_ns;
+    session->next_commit_ns =
+        session->start_ns + commit_pause_ns; /* soon there is a file to read */
     while ((stop_ns = atomic_load(&session->stop_ns)) == 0) {
         if ((code = work(session, error)) < 0)
             return code;
@@ -379,7 +418,9 @@ static int write_run(struct mw_session *session, struct mw_error *error)
     if ((code = drain_queue(session, error)) < 0 ||
         (code = mw_windows_finish(session->windows, store_row, session)) < 0 ||
         (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
-        (code = mw_reaped_store(session->reaped, session->writer, session->start_ns, error)) < 0 ||
+        (code = mw_reaped_store(session->reaped, session->writer, session->events,
+                                session->start_ns, error)) < 0 ||
+        (code = store_last_events(session, stop_ns, error)) < 0 ||
         (code = mw_functions_finish(session->functions, error)) < 0 ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
         return code;
@@ -478,6 +519,18 @@ static void open_functions(struct mw_session *session, bool resets)
         snprintf(session->notice, sizeof session->notice, "%s", error.text);
 }
 
+static int open_events(struct mw_session *session, const struct mw_session_options *options,
+                       struct mw_error *error)
+{
+    return mw_events_new(&session->events,
+                         &(struct mw_events_options){
+                             .limits = options->limits,
+                             .on_limit = options->on_limit,
+                             .peak_bound_kib = mw_high_water_bound_kib(),
+                         },
+                         error);
+}
+
 int mw_session_open(struct mw_session **ret_session, const struct mw_session_options *options,
                     struct mw_error *error)
 {
@@ -492,7 +545,12 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     sem_init(&session->writer_go, 0, 0);
     session->interval_ns = options->interval_ns;
     session->rss_bound_bytes = mw_resident_bound_kib() * 1024; /* while there is only this thread */
-    session->tracking = options->tracking;
+    session->tracking = options->runs && options->tracking == MW_TRACKING_BEST
+                            ? MW_TRACKING_BEST_RUNNING
+                            : options->tracking;
+    session->runs = options->runs;
+    session->goes_on = options->goes_on;
+    session->limits = options->limits;
     session->children = options->children;
     session->all_arguments = options->all_arguments;
     session->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -500,6 +558,7 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
         .metrics = options->metrics,
         .each = series_of_processes,
         .sum = options->children != MW_CHILDREN_NONE,
+        .pss_of_sum = !options->runs,
     });
     session->windows = mw_windows_new(series_of_processes ? options->window_ns : MW_WINDOW_OFF);
     session->reaped = mw_reaped_new();
@@ -510,13 +569,15 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     else if (!session->readings || !session->windows || !session->reaped || !session->version ||
              (options->note && !session->note) || copy_command(session, options) < 0)
         code = mw_error_errno(error, ENOMEM, "cannot record");
-    else if ((code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
+    else if ((code = open_events(session, options, error)) == 0 &&
+             (code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
         code = mw_writer_open(&session->writer, options->path, error);
     if (code < 0) {
         mw_session_free(session);
         return code;
     }
-    open_functions(session, options->window_ns != MW_WINDOW_OFF);
+    if (!options->runs)
+        open_functions(session, options->window_ns != MW_WINDOW_OFF);
     *ret_session = session;
     return 0;
 }
@@ -555,6 +616,11 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
 {
     struct mw_sampler_options options = {
         .root = root,
+        .runs = session->runs,
+        .goes_on = session->goes_on,
+        .calm_ns = session->runs ? attached_calm_ns : 0,
+        .wake_above_kib = session->limits.limits[MW_LIMIT_MAX_RSS] / 1024,
+        .wake_above_processes = session->limits.limits[MW_LIMIT_MAX_PROCESSES],
         .interval_ns = session->interval_ns,
         .tracking = session->tracking,
         .each = session->children == MW_CHILDREN_EACH,
@@ -563,6 +629,7 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
     };
     int code;
 
+    session->root = root;
     raise_descriptor_limit();
     if ((code = mw_sampler_new(&session->sampler, &options, session->queue, error)) < 0)
         return code;
@@ -580,6 +647,12 @@ int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *erro
     return start_marks_thread(session, error);
 }
 
+int mw_session_adopt(struct mw_session *session, pid_t pid, uint64_t start_ticks, bool restarted)
+{
+    return mw_sampler_adopt(session->sampler, pid, start_ticks,
+                            restarted ? MW_ORIGIN_RESTARTED : MW_ORIGIN_ATTACHED);
+}
+
 void mw_session_start(struct mw_session *session)
 {
     session->start_realtime_ns = mw_clock_ns(CLOCK_REALTIME);
@@ -593,6 +666,21 @@ void mw_session_tell_end(struct mw_session *session, pid_t pid, int wait_status,
 {
     if (!atomic_load(&session->failed) && session->children != MW_CHILDREN_NONE)
         mw_reaped_tell(session->reaped, pid, wait_status, max_rss_kib);
+}
+
+int mw_session_crossing_fd(const struct mw_session *session)
+{
+    return mw_events_fd(session->events);
+}
+
+bool mw_session_next_crossing(struct mw_session *session, struct mw_crossing *ret_crossing)
+{
+    return mw_events_next_crossing(session->events, ret_crossing);
+}
+
+void mw_session_kill(struct mw_session *session)
+{
+    mw_sampler_kill(session->sampler);
 }
 
 int mw_session_failure_fd(const struct mw_session *session)
@@ -646,7 +734,7 @@ void mw_session_free(struct mw_session *session)
     if (!session)
         return;
     if (session->armed) {
-        session->end = (struct mw_session_end){MW_OUTCOME_DETACHED, -1, -1, -1};
+        session->end = (struct mw_session_end){MW_OUTCOME_DETACHED, -1, -1, -1, NULL};
         join(session);
     }
     mw_writer_close(session->writer);
@@ -656,6 +744,7 @@ void mw_session_free(struct mw_session *session)
     mw_windows_free(session->windows);
     mw_functions_close(session->functions);
     mw_reaped_free(session->reaped);
+    mw_events_free(session->events);
     sem_destroy(&session->sampler_ready);
     sem_destroy(&session->sampler_go);
     sem_destroy(&session->writer_go);

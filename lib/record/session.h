@@ -4,9 +4,10 @@
  *     caller ──start──► sampler thread ──queue──► writer thread ──► file
  *
  * The sampler thread never waits for the disk; the writer thread also reads what is slow to read
- * (windows.h, readings.h), and commits about five times a second, so that the death of the recorder
- * loses at most that. Should the disk fail, sampling goes on without effect, the caller is told,
- * and what was committed stays readable.
+ * (windows.h, readings.h), and commits about five times a second (once, where processes that ran
+ * already are sampled rarely), so that the death of the recorder loses at most that. Should the
+ * disk fail, sampling goes on without effect, the caller is told, and what was committed stays
+ * readable.
  *
  * Life cycle: open and arm (before the target starts), start (as soon as it runs), stop, free.
  */
@@ -14,6 +15,7 @@
 #define MW_RECORD_SESSION_H
 
 #include "capture/tracker.h"
+#include "record/limits.h"
 #include "record/windows.h"
 #include "store/recording.h"
 #include "util/error.h"
@@ -36,6 +38,14 @@ struct mw_session_options {
     enum mw_tracking tracking;
     enum mw_children children;
     bool all_arguments; /* store all arguments of programs, or their names alone */
+    /*
+     * The processes run already. No function of theirs is marked, and what would hold them up is
+     * not read unless the options ask for it.
+     */
+    bool runs;
+    bool goes_on; /* also when all of them have ended: others may take their place */
+    struct mw_limits_options limits; /* that the user has set */
+    const char *on_limit;            /* what is done when one is crossed, in a few words */
 };
 
 /*
@@ -60,6 +70,14 @@ const char *mw_session_notice(const struct mw_session *session);
  */
 int mw_session_arm(struct mw_session *session, pid_t root, struct mw_error *error);
 
+/*
+ * Records another process that runs already, and all below it, from now on or from the start.
+ * Without effect where it has ended and its pid is another's: its start_ticks (field 22 of
+ * /proc/PID/stat) are not those. restarted: it takes the place of one that has ended. -EAGAIN when
+ * too many are waiting.
+ */
+int mw_session_adopt(struct mw_session *session, pid_t pid, uint64_t start_ticks, bool restarted);
+
 /* Records from now on. */
 void mw_session_start(struct mw_session *session);
 
@@ -70,6 +88,15 @@ void mw_session_start(struct mw_session *session);
 void mw_session_tell_end(struct mw_session *session, pid_t pid, int wait_status,
                          int64_t max_rss_kib);
 
+/* A descriptor that is readable while there are crossings of limits to take. */
+int mw_session_crossing_fd(const struct mw_session *session);
+
+/* The next crossing of a limit; false when there is none. It is in the file already, or will be. */
+bool mw_session_next_crossing(struct mw_session *session, struct mw_crossing *ret_crossing);
+
+/* Ends all processes that are recorded, with SIGKILL. */
+void mw_session_kill(struct mw_session *session);
+
 /* A descriptor that becomes readable once, when writing the file has failed. */
 int mw_session_failure_fd(const struct mw_session *session);
 
@@ -79,8 +106,9 @@ void mw_session_failure(struct mw_session *session, struct mw_error *ret_error);
 /* How a recording ended. */
 struct mw_session_end {
     enum mw_outcome outcome;      /* exited, signaled or detached */
-    int exit_status, exit_signal; /* of the root; -1: none */
+    int exit_status, exit_signal; /* of the root; both -1: as its end was told, if it was */
     int64_t max_rss_kib;          /* its ru_maxrss; -1: not known */
+    const char *reason;           /* of detaching, in a few words */
 };
 
 /*

@@ -108,8 +108,11 @@ void mw_windows_sample(struct mw_windows *windows, uint32_t slot, int64_t kib)
         windows->slots[slot].highest_kib = (uint64_t)kib;
 }
 
-/* Gives the row of a mark that a process had up to t_ns; reading: that was just taken, or NULL. */
-static int give_mark(const struct window *window, uint32_t slot, int64_t t_ns,
+/*
+ * Gives the row of a mark that a process had from from_ns to t_ns; reading: that was just taken, or
+ * NULL.
+ */
+static int give_mark(const struct window *window, uint32_t slot, int64_t from_ns, int64_t t_ns,
                      const struct mw_high_water_reading *reading, mw_row_fn *give, void *context)
 {
     struct mw_row row = {
@@ -117,6 +120,7 @@ static int give_mark(const struct window *window, uint32_t slot, int64_t t_ns,
 
     if (reading) {
         row.taken_ns = reading->read_ns;
+        row.from_ns = from_ns;
         row.unseen_kib = (int64_t)reading->unseen_kib;
         row.again = window->row_ns != t_ns;
     }
@@ -131,7 +135,7 @@ static int flush(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, voi
     if (window->kib == UNKNOWN || window->same_ns <= window->row_ns)
         return 0;
     window->row_ns = window->same_ns;
-    return give_mark(window, slot, window->row_ns, NULL, give, context);
+    return give_mark(window, slot, 0, window->row_ns, NULL, give, context);
 }
 
 int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
@@ -155,7 +159,7 @@ static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give,
 {
     struct window *window = &windows->slots[slot];
     struct mw_high_water_reading reading;
-    int64_t now_ns;
+    int64_t now_ns, from_ns = window->same_ns;
     int code;
 
     if (!window->open)
@@ -172,13 +176,13 @@ static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give,
     now_ns = mw_now_ns();
     if (reading.kib == window->kib && reading.unseen_kib == 0) {
         window->same_ns = now_ns;
-        return give_mark(window, slot, now_ns, &reading, give, context);
+        return give_mark(window, slot, from_ns, now_ns, &reading, give, context);
     }
     if ((code = flush(windows, slot, give, context)) != 0)
         return code;
     window->kib = reading.kib;
     window->row_ns = window->same_ns = now_ns;
-    return give_mark(window, slot, now_ns, &reading, give, context);
+    return give_mark(window, slot, from_ns, now_ns, &reading, give, context);
 }
 
 static int take_all(struct mw_windows *windows, mw_row_fn *give, void *context)

@@ -1,6 +1,7 @@
 #include "store/writer.h"
 
 #include "store/ended.h"
+#include "store/events.h"
 #include "store/file.h"
 #include "store/high.h"
 #include "store/migrate.h"
@@ -112,7 +113,8 @@ struct mw_writer {
     bool knows_execs;     /* every start and exec is told: no image more is no exec */
     bool root_only;       /* no other process is to be recorded */
     uint64_t lost_events;
-    int64_t root;          /* row id of the run's first process; 0: none yet */
+    int64_t root;                 /* row id of the run's first process; 0: none yet */
+    int root_status, root_signal; /* with which it has ended; -1: not known, or it has not */
     struct high root_peak; /* of the first process, also after its slot has gone to another */
     int64_t rss_bound_kib, peak_bound_kib;
     struct high run_peak;
@@ -339,6 +341,7 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
         return code;
     writer->run = sqlite3_last_insert_rowid(writer->db);
     writer->root = 0;
+    writer->root_status = writer->root_signal = -1;
     writer->process_count = 0;
     writer->root_only = run->children == MW_CHILDREN_NONE;
     writer->knows_execs =
@@ -529,6 +532,15 @@ static int flush_peak(struct mw_writer *writer, enum statement which, int64_t ro
     return run_statement(writer, which, error);
 }
 
+/* How the first process has ended, where that is told. */
+static void note_root_end(struct mw_writer *writer, int64_t process, int status, int signal)
+{
+    if (process != writer->root || (status < 0 && signal < 0))
+        return;
+    writer->root_status = status;
+    writer->root_signal = signal;
+}
+
 int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_us, int exit_status,
                           int exit_signal, struct mw_error *error)
 {
@@ -542,6 +554,7 @@ int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_u
     entity->live = false;
     ended_add(&writer->ended, &(struct ended){entity->process, entity->pid, entity->start_us,
                                               end_us, entity->peak});
+    note_root_end(writer, entity->process, exit_status, exit_signal);
     BIND(writer, END_PROCESS, entity->process, end_us);
     bind_optional(statement, 3, exit_status);
     bind_optional(statement, 4, exit_signal);
@@ -573,6 +586,7 @@ int mw_writer_set_exit(struct mw_writer *writer, const struct mw_exit *exit, boo
         return 0;
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    note_root_end(writer, ended->process, exit->status, exit->signal);
     if (exit->max_rss_kib >= 0)
         high_close(&ended->peak, exit->max_rss_kib, writer->peak_bound_kib);
     BIND(writer, SET_EXIT, ended->process);
@@ -664,6 +678,43 @@ int mw_writer_add_call(struct mw_writer *writer, uint32_t slot, const struct mw_
     bind_optional(statement, 15, peak->known ? peak->to_us - call->from_us : -1);
     bind_optional(statement, 16, peak->known ? peak->source == MW_PEAK_KERNEL : -1);
     return run_statement(writer, ADD_CALL, error);
+}
+
+int mw_writer_add_event(struct mw_writer *writer, uint32_t slot, const struct mw_event *event,
+                        struct mw_error *error)
+{
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    return events_add(writer->db, writer->run, process_in(writer, slot), event)
+               ? 0
+               : fail(writer, error);
+}
+
+int mw_writer_add_last_event(struct mw_writer *writer, int pid, const struct mw_event *event,
+                             struct mw_error *error)
+{
+    const struct ended *ended = ended_find(&writer->ended, pid, INT64_MAX);
+    int code;
+
+    if (!ended)
+        return 0;
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    return events_add(writer->db, writer->run, ended->process, event) ? 0 : fail(writer, error);
+}
+
+int mw_writer_add_limit(struct mw_writer *writer, uint32_t slot, const struct mw_limit *limit,
+                        struct mw_error *error)
+{
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    return limits_add(writer->db, writer->run, process_in(writer, slot), limit)
+               ? 0
+               : fail(writer, error);
 }
 
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,
@@ -777,6 +828,11 @@ int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exi
     sqlite3_stmt *statement = writer->statements[END_RUN];
     int code;
 
+    if (outcome == MW_OUTCOME_EXITED && exit_status < 0) {
+        exit_status = writer->root_status;
+        exit_signal = writer->root_signal;
+        outcome = exit_signal < 0 ? MW_OUTCOME_EXITED : MW_OUTCOME_SIGNALED;
+    }
     if ((code = need_transaction(writer, error)) < 0)
         return code;
     BIND(writer, END_RUN, writer->run);

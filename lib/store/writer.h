@@ -105,6 +105,21 @@ int mw_writer_set_function(struct mw_writer *writer, const struct mw_function *f
 int mw_writer_add_call(struct mw_writer *writer, uint32_t slot, const struct mw_call *call,
                        struct mw_error *error);
 
+/*
+ * Something that happened to the process that has the slot, or had it last, or with MW_SLOT_TREE to
+ * all of them. The field process of the struct is ignored, here and below.
+ */
+int mw_writer_add_event(struct mw_writer *writer, uint32_t slot, const struct mw_event *event,
+                        struct mw_error *error);
+/* Something that happened at the end of the process with that pid: it has ended in the last ten
+ * seconds, or nothing is done. */
+int mw_writer_add_last_event(struct mw_writer *writer, int pid, const struct mw_event *event,
+                             struct mw_error *error);
+
+/* A limit of the process that has the slot, or with MW_SLOT_TREE of all of them. */
+int mw_writer_add_limit(struct mw_writer *writer, uint32_t slot, const struct mw_limit *limit,
+                        struct mw_error *error);
+
 /* What CLOCK_REALTIME said at a moment of the run, in nanoseconds since 1970. */
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,
                         struct mw_error *error);
@@ -117,9 +132,10 @@ int mw_writer_set_progress(struct mw_writer *writer, int64_t duration_us,
 int mw_writer_commit(struct mw_writer *writer, struct mw_error *error);
 
 /*
- * Ends the run, and with it its first process unless the outcome is detached; commits. The end is
- * the duration that was last set. max_rss_kib is the high-water mark with which the first process
- * ended, as wait4 tells (ru_maxrss): it bounds its last window. -1: not known.
+ * Ends the run, and with it its first process unless the outcome is detached; commits. With neither
+ * exit_status nor exit_signal they are those of the first process, where its end told them. The end
+ * is the duration that was last set. max_rss_kib is the high-water mark with which the first
+ * process ended, as wait4 tells (ru_maxrss): it bounds its last window. -1: not known.
  */
 int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exit_status,
                       int exit_signal, int64_t max_rss_kib, struct mw_error *error);

@@ -10,6 +10,7 @@
 #ifndef MW_UTIL_CLEANUP_H
 #define MW_UTIL_CLEANUP_H
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #define mw_auto_free mw_auto(mw_cleanup_free)
 #define mw_auto_fd mw_auto(mw_cleanup_fd)
 #define mw_auto_file mw_auto(mw_cleanup_file)
+#define mw_auto_folder mw_auto(mw_cleanup_folder)
 
 static inline void mw_cleanup_free(void *pointer_to_pointer)
 {
@@ -34,6 +36,12 @@ static inline void mw_cleanup_file(FILE **file)
 {
     if (*file)
         fclose(*file);
+}
+
+static inline void mw_cleanup_folder(DIR **folder)
+{
+    if (*folder)
+        closedir(*folder);
 }
 
 /* The pointer's value; the variable itself is left NULL. */

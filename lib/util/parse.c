@@ -1,6 +1,7 @@
 #include "util/parse.h"
 
 #include "util/array.h"
+#include "util/cleanup.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -182,6 +183,49 @@ int mw_parse_count(const char *text, int64_t low, int64_t high, int64_t *ret_cou
         return mw_error_set(error, -ERANGE, "'%s' is not between %lld and %lld", text,
                             (long long)low, (long long)high);
     *ret_count = value;
+    return 0;
+}
+
+/* Copies a word, and returns where it ends in the text; NULL where a quotation mark is missing. */
+static const char *copy_word(const char *text, char **end)
+{
+    while (*text && *text != ' ' && *text != '\t' && *text != '\n') {
+        const char *close = NULL;
+
+        if (*text != '\'' && *text != '"') {
+            *(*end)++ = *text++;
+            continue;
+        }
+        close = strchr(text + 1, *text);
+        if (!close)
+            return NULL;
+        *end = mempcpy(*end, text + 1, (size_t)(close - text - 1));
+        text = close + 1;
+    }
+    *(*end)++ = '\0';
+    return text;
+}
+
+int mw_parse_words(const char *text, char ***ret_words, struct mw_error *error)
+{
+    size_t most_words = strlen(text) / 2 + 2, count = 0;
+    mw_auto_free char **words = malloc(most_words * sizeof *words + strlen(text) + 1);
+    const char *whole = text;
+    char *end;
+
+    if (!words)
+        return mw_error_errno(error, ENOMEM, "cannot read a command");
+    end = (char *)(words + most_words);
+    for (text += strspn(text, " \t\n"); *text; text += strspn(text, " \t\n")) {
+        words[count++] = end;
+        text = copy_word(text, &end);
+        if (!text)
+            return mw_error_set(error, -EINVAL, "a quotation mark is not closed in '%s'", whole);
+    }
+    if (count == 0)
+        return mw_error_set(error, -EINVAL, "the command is empty");
+    words[count] = NULL;
+    *ret_words = MW_TAKE(words);
     return 0;
 }
 

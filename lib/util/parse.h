@@ -43,6 +43,13 @@ int mw_parse_count(const char *text, int64_t low, int64_t high, int64_t *ret_cou
                    struct mw_error *error);
 
 /*
+ * The words of a command line, with blanks between them; what stands in '…' or "…" is taken as it
+ * is. No shell: no variables, no patterns, no escapes. The array ends with NULL and is one piece of
+ * memory, which the caller frees. -EINVAL where there is no word, or a quotation mark too few.
+ */
+int mw_parse_words(const char *text, char ***ret_words, struct mw_error *error);
+
+/*
  * A window of a recording, "FROM,TO": two durations since its start, either of which may be left
  * out. A missing FROM is 0, a missing TO is INT64_MAX. FROM must be before TO.
  */

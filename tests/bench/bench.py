@@ -5,13 +5,14 @@ import os
 import sys
 import time
 
+import attach
 import capture
 import cost
 import functions
 from recorders import Recorders
 from table import machine
 
-GROUPS = {"cost": cost, "capture": capture, "functions": functions}
+GROUPS = {"cost": cost, "capture": capture, "functions": functions, "attach": attach}
 
 
 def parse():

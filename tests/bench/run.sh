@@ -1,12 +1,13 @@
 #!/bin/sh
 # Prints memwatch's figures as Markdown tables, each beside its baseline of the same run.
 #
-#   sh tests/bench/run.sh [--quick] [cost|capture|functions]…     nothing named: all
+#   sh tests/bench/run.sh [--quick] [cost|capture|functions|attach]…     nothing named: all
 #
 # cost: processor time, memory, file size, seconds for a picture. capture: ticks, lateness, what being
 # recorded costs the target, and how much of the truth is in the record. Each takes about 8 minutes.
-# functions: what marked functions of Python and C cost; about 4 minutes. With --quick all three take
-# two, on a smaller amount of work that the tables name.
+# functions: what marked functions of Python and C cost; about 4 minutes. attach: what being attached
+# to costs a server (redis-server and redis-benchmark from PATH); about 5. With --quick all four take
+# two and a half, on a smaller amount of work that the tables name.
 #
 # Measures the memwatch of PATH, or $MEMWATCH. Needs a C compiler ($CC or cc) and python3; mprof
 # (Debian: python3-memory-profiler and python3-matplotlib) and uftrace for what is compared with

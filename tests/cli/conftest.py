@@ -290,6 +290,41 @@ def kill_quietly(pid):
         pass
 
 
+# --- cgroups ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cgroup():
+    """An empty memory cgroup of the test's own."""
+    path = memory_cgroup(f"memwatch-test-{os.getpid()}")
+    yield path
+    for line in (path / "cgroup.procs").read_text().split():
+        kill_quietly(int(line))
+
+    def removed():
+        try:
+            path.rmdir()
+            return True
+        except OSError:
+            return False
+    wait_until(removed, f"{path} can be removed")
+
+
+def memory_cgroup(name):
+    """A new memory cgroup, of whichever version there is."""
+    for parent in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup"):
+        path = pathlib.Path(parent) / name
+        try:
+            if (path.parent / "cgroup.procs").exists():
+                path.mkdir()
+                if (path / "memory.max").exists() or (path / "memory.limit_in_bytes").exists():
+                    return path
+                path.rmdir()
+        except OSError:
+            pass
+    pytest.skip("no memory cgroup can be made here")
+
+
 # --- waiting ---------------------------------------------------------------------------------
 
 

@@ -6,9 +6,12 @@ import pytest
 
 from conftest import assert_one_line
 
+RECORDING = ["--interval", "--output", "--children", "--metric", "--peak-window", "--tracking",
+             "--duration", "--note", "--no-arguments", "--quiet", "--max-rss", "--max-growth",
+             "--max-processes", "--on-limit", "--on-limit-command"]
 OPTIONS = {
-    "run": ["--interval", "--output", "--children", "--duration", "--note", "--no-arguments",
-            "--quiet", "--module", "--python"],
+    "run": [*RECORDING, "--module", "--python"],
+    "attach": [*RECORDING, "--all", "--follow", "--pidfile", "--cgroup"],
     "plot": ["--output", "--window", "--title", "--metric", "--total", "--processes", "--slope",
              "--no-functions", "--flame", "--script"],
     "list": ["--json"],
@@ -40,6 +43,9 @@ def test_help_names_units_bounds_and_defaults(folder):
     run = folder.call("run", "-h").stdout.decode()
     for word in ("20us", "1h", "10ms", "seconds", "each", "sum", "none", "125", "126", "127", "128"):
         assert word in run, word
+    attach = folder.call("attach", "-h").stdout.decode()
+    for word in ("PID", "NAME", "100ms", "report", "term", "kill", "exec", "MEMWATCH_LIMIT"):
+        assert word in attach, word
     plot = folder.call("plot", "-h").stdout.decode()
     for word in (".png", ".svg", ".pdf", ".txt", ".gp", "rss", "shared", "pss"):
         assert word in plot, word

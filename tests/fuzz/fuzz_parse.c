@@ -1,4 +1,5 @@
-/* What a person types: durations, sizes, rates, percentages, counts, windows and metrics. */
+/* What a person types: durations, sizes, rates, percentages, counts, windows,
+ * commands and metrics. */
 #include "fuzz.h"
 #include "util/metric.h"
 #include "util/parse.h"
@@ -76,6 +77,22 @@ static void check_percent(const char *text)
     FUZZ_CHECK(code < 0 ? percent == UNTOUCHED : percent >= 0 && percent <= 100);
 }
 
+static void check_words(const char *text)
+{
+    struct mw_error error = {0};
+    char **words = NULL;
+    int code = mw_parse_words(text, &words, &error);
+    size_t length = 0;
+
+    FUZZ_CHECK(code < 0 ? !words : words && words[0]);
+    if (code < 0)
+        check_error(&error, code);
+    for (size_t i = 0; words && words[i]; i++)
+        length += strlen(words[i]);
+    FUZZ_CHECK(length <= strlen(text));
+    free(words);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_string(data, size);
@@ -88,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_window(text);
     check_rate(text);
     check_percent(text);
+    check_words(text);
     if (parse_count(text, &count, NULL) == 0)
         FUZZ_CHECK(count >= 5 && count <= 1000);
     if (mw_metric_parse(text, &metric, NULL) == 0)

@@ -1,4 +1,5 @@
 /* The parsers of /proc: the first byte chooses one, the others are the file. */
+#include "capture/cgroup.h"
 #include "capture/procfs.h"
 #include "fuzz.h"
 
@@ -61,10 +62,38 @@ static void check_pss(const char *text, size_t length)
     FUZZ_CHECK(code != 0 || memmem(text, length, "\nPss:", 5));
 }
 
+static void check_limit(const char *text, size_t length)
+{
+    int64_t bytes = -7;
+    int code = mw_procfs_parse_limit(text, length, "Max data size", &bytes);
+
+    FUZZ_CHECK(code == 0 ? bytes >= -1 : code == -EBADMSG && bytes == -7);
+    FUZZ_CHECK(code != 0 || memmem(text, length, "Max data size", 13));
+}
+
+/* The same text as the mounts and as what a process is in: its lines may be of either. */
+static void check_cgroups(const char *text, size_t length)
+{
+    char *copy = strndup(text, length);
+    struct mw_cgroup_mounts mounts = {0};
+    struct mw_cgroup *chain = NULL;
+    size_t count = 0;
+
+    if (!copy)
+        abort();
+    FUZZ_CHECK(mw_cgroup_find_mounts(copy, &mounts) == 0);
+    FUZZ_CHECK(mw_cgroup_chain(&mounts, copy, &chain, &count) == 0);
+    for (size_t i = 0; i < count; i++)
+        FUZZ_CHECK(chain[i].path && chain[i].folder);
+    mw_cgroup_free_chain(chain, count);
+    mw_cgroup_clear_mounts(&mounts);
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const checks[])(const char *, size_t) = {check_statm, check_stat, check_children,
-                                                           check_pss};
+    static void (*const checks[])(const char *, size_t) = {check_statm, check_stat,  check_children,
+                                                           check_pss,   check_limit, check_cgroups};
     size_t length = size ? size - 1 : 0;
     char *text;
 
@@ -75,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!text)
         abort();
     memcpy(text, data + 1, length);
-    checks[data[0] % 4](text, length);
+    checks[data[0] % 6](text, length);
     free(text);
     return 0;
 }

@@ -34,7 +34,7 @@ quietly ninja -C "$build" $(printf 'tests/fuzz/fuzz_%s ' $targets)
 for target in $targets; do
     mkdir "$work/$target"
 done
-for seed in 0.001 10ms 5m 1.5GiB 200M 2,5.5 1e400 nan 0x10 rss 10M/h 1.5K/30s 5%; do
+for seed in 0.001 10ms 5m 1.5GiB 200M 2,5.5 1e400 nan 0x10 rss 10M/h 1.5K/30s 5% "a 'b c'"; do
     printf '%s' "$seed" >"$work/parse/${seed%/*}-${seed#*/}"
 done
 for file in statm stat smaps_rollup; do
@@ -42,6 +42,8 @@ for file in statm stat smaps_rollup; do
         { printf '%s' "$choice"; cat "/proc/self/$file"; } >"$work/procfs/$file$choice"
     done
 done
+{ printf 4; cat /proc/self/limits; } >"$work/procfs/limits"
+{ printf 5; cat /proc/self/mountinfo /proc/self/cgroup; } >"$work/procfs/cgroup"
 printf '212 345 2147483647 ' >"$work/procfs/children"
 printf 'a b\033[31m\342\200\256\360\237\230\200\377' >"$work/text/mixed"
 "$build/tests/fuzz/fuzz_reader" --seed "$work/reader/small.db"

@@ -22,10 +22,11 @@ violations=$(
     may lib/analysis analysis/ util/
     may lib/record record/ capture/ store/ util/
     may plot plot/ util/
-    # Starting the target, and what is possible on a machine, is all that cmd asks capture for itself.
+    # Starting or finding the target, and what is possible on a machine, is all that cmd asks capture
+    # for itself.
     # How to record goes through record/session.h: from the sampler and the tracker cmd takes
     # constants alone.
-    may cmd cmd/ record/ store/ analysis/ plot/ util/ 'capture/launch\.h"' 'capture/probe\.h"' 'config\.h"'
+    may cmd cmd/ record/ store/ analysis/ plot/ util/ 'capture/find\.h"' 'capture/launch\.h"' 'capture/probe\.h"' 'config\.h"'
     grep -nE '(^|[^_[:alnum:]])(struct[[:space:]]+mw_(sampler|tracker|queue|schedule)|mw_(sampler|tracker|queue|schedule)_)' \
         cmd/*.[ch] || :
     # Only lib/store knows SQLite.

@@ -1,5 +1,6 @@
 /* What a person types is understood exactly or refused. */
 #include "unit.h"
+#include "util/cleanup.h"
 #include "util/parse.h"
 
 #include <errno.h>
@@ -358,6 +359,41 @@ static void test_percentages_have_their_sign(void **state)
     }
 }
 
+static void check_words(const char *text, const char *const *wanted)
+{
+    mw_auto_free char **words = NULL;
+    size_t i = 0;
+
+    assert_int_equal(mw_parse_words(text, &words, NULL), 0);
+    for (; wanted[i]; i++)
+        assert_string_equal(words[i], wanted[i]);
+    assert_null(words[i]);
+}
+
+static void test_words_are_divided_at_blanks_and_kept_together_by_quotation_marks(void **state)
+{
+    (void)state;
+    check_words("a", (const char *const[]){"a", NULL});
+    check_words("  a\tb c \n", (const char *const[]){"a", "b", "c", NULL});
+    check_words("sh -c 'echo \"$X\" *'", (const char *const[]){"sh", "-c", "echo \"$X\" *", NULL});
+    check_words("a\"b c\"'d'e '' \\n", (const char *const[]){"ab cde", "", "\\n", NULL});
+}
+
+static void test_what_is_no_command_is_refused(void **state)
+{
+    static const char *const texts[] = {"", "  ", "'", "a 'b", "a \"b'"};
+
+    (void)state;
+    for (size_t i = 0; i < MW_COUNT(texts); i++) {
+        struct mw_error error = {0};
+        char **words = NULL;
+
+        assert_int_equal(mw_parse_words(texts[i], &words, &error), -EINVAL);
+        assert_null(words);
+        assert_true(strlen(error.text) > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +411,8 @@ int main(void)
         UNIT_TEST(test_percentages_have_their_sign),
         UNIT_TEST(test_a_text_of_any_length_is_refused_or_understood),
         UNIT_TEST(test_numbers_do_not_follow_the_locale),
+        UNIT_TEST(test_words_are_divided_at_blanks_and_kept_together_by_quotation_marks),
+        UNIT_TEST(test_what_is_no_command_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* The parsers of /proc take what the kernel writes, whole, and nothing else. */
 #include "capture/procfs.h"
 #include "unit.h"
+#include "util/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -348,6 +349,40 @@ static void test_a_zombie_has_no_memory(void **state)
     unit_join(&child);
 }
 
+static const char limits[] =
+    "Limit                     Soft Limit           Hard Limit           Units     \n"
+    "Max data size             unlimited            unlimited            bytes     \n"
+    "Max address space         4096000000           unlimited            bytes     \n"
+    "Max file locks            unlimited            unlimited            locks     \n";
+
+static void test_soft_limits_are_read(void **state)
+{
+    int64_t bytes = 7;
+
+    (void)state;
+    assert_int_equal(mw_procfs_parse_limit(limits, strlen(limits), "Max address space", &bytes), 0);
+    assert_int_equal(bytes, 4096000000);
+    assert_int_equal(mw_procfs_parse_limit(limits, strlen(limits), "Max data size", &bytes), 0);
+    assert_int_equal(bytes, -1);
+    assert_int_equal(mw_procfs_parse_limit(limits, strlen(limits), "Max data", &bytes), -EBADMSG);
+    assert_int_equal(mw_procfs_parse_limit(limits, strlen(limits), "Max nothing", &bytes),
+                     -EBADMSG);
+    assert_int_equal(bytes, -1);
+}
+
+static void test_limits_cut_anywhere_give_the_true_one_or_none(void **state)
+{
+    (void)state;
+    for (size_t length = 0; length < strlen(limits); length++) {
+        mw_auto_free char *copy = malloc(length + 1); /* no byte more can be read unseen */
+        int64_t bytes = 4096000000;
+
+        memcpy(copy, limits, length);
+        mw_procfs_parse_limit(copy, length, "Max address space", &bytes);
+        assert_int_equal(bytes, 4096000000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +400,8 @@ int main(void)
         UNIT_TEST(test_this_process_is_read_as_it_is),
         UNIT_TEST(test_a_process_that_was_reaped_is_gone_also_for_a_kept_descriptor),
         UNIT_TEST(test_a_zombie_has_no_memory),
+        UNIT_TEST(test_soft_limits_are_read),
+        UNIT_TEST(test_limits_cut_anywhere_give_the_true_one_or_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

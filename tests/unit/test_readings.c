@@ -72,7 +72,7 @@ static void let_grow(const struct unit_child *child)
 static struct mw_readings *readings_of(mw_metric_set metrics, bool each, bool sum)
 {
     struct mw_readings *readings =
-        mw_readings_new(&(struct mw_readings_options){metrics, each, sum});
+        mw_readings_new(&(struct mw_readings_options){metrics, each, sum, true});
 
     assert_non_null(readings);
     return readings;

@@ -135,7 +135,7 @@ static struct mw_session *open_session(const char *path, int64_t interval_ns)
 /* Ends the child and the recording, or the recording before the child. */
 static void finish(struct mw_session *session, struct unit_child *child, bool detach)
 {
-    struct mw_session_end end = {MW_OUTCOME_DETACHED, -1, -1, -1};
+    struct mw_session_end end = {MW_OUTCOME_DETACHED, -1, -1, -1, NULL};
     struct mw_error error = {0};
     struct rusage usage;
     int status = -1;
@@ -144,7 +144,7 @@ static void finish(struct mw_session *session, struct unit_child *child, bool de
         unit_tell(child->to);
         assert_int_equal(wait4(child->pid, &status, 0, &usage), child->pid);
         assert_int_equal(status, 0);
-        end = (struct mw_session_end){MW_OUTCOME_EXITED, 0, -1, usage.ru_maxrss};
+        end = (struct mw_session_end){MW_OUTCOME_EXITED, 0, -1, usage.ru_maxrss, NULL};
     }
     if (mw_session_stop(session, &end, &error) < 0)
         fail_msg("%s", error.text);
