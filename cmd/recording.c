@@ -194,7 +194,8 @@ int recording_choose(struct recording *recording, struct mw_run *run, struct mw_
     recording->run = run;
     if ((code = mw_reader_processes(recording->reader, run->id, &recording->processes,
                                     &recording->process_count, error)) < 0 ||
-        (code = mw_reader_metrics(recording->reader, run->id, &recording->metrics, error)) < 0)
+        (code = mw_reader_metrics(recording->reader, run->id, &recording->metrics, error)) < 0 ||
+        (code = mw_reader_kept(recording->reader, run->id, &recording->kept, error)) < 0)
         return code;
     return mw_reader_functions(recording->reader, run->id, &recording->functions,
                                &recording->function_count, error);
@@ -245,6 +246,18 @@ int64_t recording_series(const struct recording *recording)
     return recording->run->children == MW_CHILDREN_NONE && recording->process_count
                ? recording->processes[0].id
                : MW_PROCESS_TREE;
+}
+
+bool had_children(const struct recording *recording)
+{
+    return recording->process_count > 1 || recording->kept.processes > 0;
+}
+
+int64_t known_since_us(const struct recording *recording)
+{
+    const struct mw_kept *kept = &recording->kept;
+
+    return kept->level_count > 0 ? kept->levels[kept->level_count - 1].from_us : 0;
 }
 
 char *recording_command(const struct recording *recording)

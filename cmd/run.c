@@ -35,6 +35,8 @@ enum {
     OPTION_TRACE,
     OPTION_NO_FUNCTIONS,
     OPTION_NOTE,
+    OPTION_KEEP,
+    OPTION_MAX_FILE,
     OPTION_NO_ARGUMENTS
 };
 
@@ -66,6 +68,12 @@ static const struct option_spec options[] = {
      "leave Python programs without `profile`, and mark nothing"},
     {'d', "duration", "DUR", "stop recording after this time, then wait for the program"},
     {OPTION_NOTE, "note", "TEXT", "a remark to store with the recording"},
+    {OPTION_KEEP, "keep", "LEVELS",
+     "how long to keep what: raw=1h,1s=24h,1m=30d,10m=forever keeps\nevery sample for an hour, and "
+     "of "
+     "each second, minute and 10\nminutes the lowest, highest and last value (default: all)"},
+    {OPTION_MAX_FILE, "max-file", "SIZE",
+     "how large the file may get, with its log (at least 1M): what\nis oldest is given up"},
     {OPTION_NO_ARGUMENTS, "no-arguments", NULL,
      "store the names of programs without their arguments"},
     {'q', "quiet", NULL, "no summary at the end"},
@@ -183,6 +191,10 @@ static int apply_option(struct run_options *run, int id, const char *value, stru
         return parse_window(value, &run->session.window_ns, error);
     case OPTION_TRACKING:
         return parse_tracking(value, &run->session.tracking, error);
+    case OPTION_KEEP:
+        return mw_keep_parse(value, &run->session.keep, error);
+    case OPTION_MAX_FILE:
+        return mw_keep_parse_max_file(value, &run->session.keep, error);
     case 'o':
         run->output = value;
         break;
@@ -550,6 +562,7 @@ static int run(const struct command *command, int argc, char **argv)
         .options = {.session = {.version = MEMWATCH_VERSION,
                                 .interval_ns = 10000000,
                                 .window_ns = MW_WINDOW_AUTO,
+                                .keep = mw_keep_all,
                                 .all_arguments = true},
                     .duration_ns = INT64_MAX},
         .signal_fd = -1,

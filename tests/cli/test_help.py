@@ -8,7 +8,7 @@ from conftest import assert_one_line
 
 OPTIONS = {
     "run": ["--interval", "--output", "--children", "--duration", "--note", "--no-arguments",
-            "--quiet", "--module", "--python"],
+            "--quiet", "--module", "--python", "--keep", "--max-file"],
     "plot": ["--output", "--window", "--title", "--metric", "--total", "--processes", "--slope",
              "--no-functions", "--flame", "--script"],
     "list": ["--json"],
