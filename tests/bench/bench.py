@@ -8,10 +8,12 @@ import time
 import capture
 import cost
 import functions
+import keep
 from recorders import Recorders
 from table import machine
 
-GROUPS = {"cost": cost, "capture": capture, "functions": functions}
+GROUPS = {"cost": cost, "capture": capture, "functions": functions,
+          "keep": keep}
 
 
 def parse():
