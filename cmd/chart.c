@@ -72,11 +72,14 @@ static int add_sample(void *context, const struct mw_sample *sample)
     if (trace->any && trace->wants_trend)
         hold_until(trace, sample->t_us);
     /* What held before the window begins counts in it only from there, and only the last of it. */
-    if (!trace->any || sample->t_us <= trace->from_us || sample->bytes > trace->peak.bytes)
-        trace->peak = (struct mw_peak){.bytes = sample->bytes, .from_us = t_us, .to_us = t_us};
+    if (!trace->any || sample->t_us <= trace->from_us || sample->high_bytes > trace->peak.bytes)
+        trace->peak = (struct mw_peak){.bytes = sample->high_bytes,
+                                       .from_us = clamp(sample->from_us, trace->from_us, t_us),
+                                       .to_us = t_us};
     trace->held = *sample;
     trace->any = true;
-    return mw_envelope_add(trace->envelope, sample->t_us, sample->bytes);
+    return mw_envelope_add_range(trace->envelope, sample->from_us, sample->t_us, sample->low_bytes,
+                                 sample->high_bytes, sample->bytes);
 }
 
 static int out_of_memory(struct mw_error *error)
@@ -228,8 +231,16 @@ static int read_series(const struct source *source, int64_t process, enum mw_met
         if (source->place == 0)
             mw_envelope_raise(trace->envelope, column_highs);
     }
-    code = mw_reader_samples(source->recording->reader, source->recording->run->id, process, metric,
-                             options->from_us, source->to_us, add_sample, trace, error);
+    code = mw_reader_series(source->recording->reader,
+                            &(struct mw_series_window){
+                                .run = source->recording->run->id,
+                                .process = process,
+                                .metric = metric,
+                                .from_us = options->from_us,
+                                .to_us = source->to_us,
+                                .grain_us = (source->to_us - options->from_us) / options->columns,
+                            },
+                            add_sample, trace, error);
     if (code < 0)
         return code;
     trace->any = trace->any && end_us > options->from_us;
@@ -314,7 +325,7 @@ static int trace_processes(struct chart *chart, const struct source *source,
 static bool has_tree(const struct recording *recording)
 {
     return recording->run->children == MW_CHILDREN_SUM ||
-           (recording->run->children == MW_CHILDREN_EACH && recording->process_count > 1);
+           (recording->run->children == MW_CHILDREN_EACH && had_children(recording));
 }
 
 /* One recording: its total, its processes, and the proportional memory where that was read. */
@@ -434,6 +445,10 @@ static int check_recorded(const struct recording *recording, const struct chart_
     if (options->from_us >= run->duration_us)
         return mw_error_set(error, -ENODATA, "the window begins after the end of %s at %.6g s",
                             recording->path, (double)run->duration_us / 1e6);
+    if (options->to_us <= known_since_us(recording))
+        return mw_error_set(error, -ENODATA,
+                            "the window ends before %.6g s: what %s held of that time was given up",
+                            (double)known_since_us(recording) / 1e6, recording->path);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "cmd/json.h"
 
 #include "cmd/command.h"
+#include "cmd/kept.h"
 #include "util/cleanup.h"
 #include "util/format.h"
 #include "util/text.h"
@@ -150,7 +151,7 @@ json_t *json_run(const struct recording *recording)
         json_array_append_new(limits, limit_to_json(recording, &recording->limits[i]));
     return json_pack(
         "{s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o,"
-        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
         "id", (json_int_t)run->id, "command", json_words(run->command, run->command_length), "cwd",
         json_text(run->cwd ? run->cwd : ""), "started", mw_format_rfc3339(started, run->started_ns),
         "duration_s", seconds(run->duration_us), "interval_s", seconds(run->interval_us), "note",
@@ -162,7 +163,8 @@ json_t *json_run(const struct recording *recording)
         optional_number(ticks->lateness_p50_us), "p99", optional_number(ticks->lateness_p99_us),
         "max", optional_number(ticks->lateness_max_us), "recorder", recorder_to_json(run),
         "metrics", metrics_to_json(recording->metrics), "peak", json_peak(&run->peak), "processes",
-        processes, "functions", functions, "limits", limits, "events", events);
+        processes, "functions", functions, "limits", limits, "events", events, "levels",
+        json_levels(&recording->kept), "given_up", json_given_up(&recording->kept));
 }
 
 int json_print(json_t *value)

@@ -34,7 +34,7 @@ static int add_mark(void *context, const struct mw_sample *sample)
     struct window window = {
         .from_us = marks->window_us,
         .to_us = sample->t_us,
-        .bytes = sample->bytes - request->recording->run->peak_bound_bytes,
+        .bytes = sample->high_bytes - request->recording->run->peak_bound_bytes,
         .seen_bytes = -1,
     };
 
@@ -46,6 +46,15 @@ static int add_mark(void *context, const struct mw_sample *sample)
         return -ENOMEM;
     marks->windows[marks->count++] = window;
     return sample->t_us >= request->to_us;
+}
+
+/* Up to now the mark has stayed as it was last. */
+static int add_last_mark(struct marks *marks)
+{
+    struct mw_sample last =
+        mw_sample_at(marks->request->recording->run->duration_us, marks->last_bytes);
+
+    return add_mark(marks, &last);
 }
 
 static void see(struct window *window, int64_t bytes)
@@ -64,11 +73,10 @@ static int add_sample(void *context, const struct mw_sample *sample)
 
         if (sample->t_us > window->from_us)
             see(window, marks->held_bytes);
-        if (sample->t_us <= window->to_us) {
-            if (sample->t_us >= window->from_us)
-                see(window, sample->bytes);
+        if (sample->t_us >= window->from_us && sample->from_us <= window->to_us)
+            see(window, sample->high_bytes);
+        if (sample->t_us <= window->to_us)
             break;
-        }
     }
     marks->held_bytes = sample->bytes;
     return marks->next == marks->count;
@@ -97,22 +105,30 @@ static void raise_columns(struct marks *marks)
 static int read_process(struct marks *marks, const struct mw_process *process,
                         struct mw_error *error)
 {
-    const struct recording *recording = marks->request->recording;
-    int64_t run = recording->run->id, from_us = marks->request->from_us;
+    const struct marks_request *request = marks->request;
+    const struct recording *recording = request->recording;
+    struct mw_series_window window = {
+        .run = recording->run->id,
+        .process = process->id,
+        .metric = MW_METRIC_PEAK,
+        .from_us = request->from_us,
+        .to_us = INT64_MAX,
+        .grain_us = (request->to_us - request->from_us) / (int64_t)request->columns,
+    };
     int code;
 
     marks->count = marks->next = 0;
     marks->window_us = process->start_us;
     marks->last_bytes = marks->held_bytes = -1;
-    code = mw_reader_samples(recording->reader, run, process->id, MW_METRIC_PEAK, from_us,
-                             INT64_MAX, add_mark, marks, error);
+    code = mw_reader_series(recording->reader, &window, add_mark, marks, error);
     /* Of a process that is still being recorded, all windows since the last row had the same mark.
      */
     if (code == 0 && marks->last_bytes >= 0 && process->end_us < 0)
-        code = add_mark(marks, &(struct mw_sample){recording->run->duration_us, marks->last_bytes});
+        code = add_last_mark(marks);
+    window.metric = MW_METRIC_RSS;
+    window.to_us = request->to_us;
     if (code >= 0 && marks->count > 0)
-        code = mw_reader_samples(recording->reader, run, process->id, MW_METRIC_RSS, from_us,
-                                 marks->request->to_us, add_sample, marks, error);
+        code = mw_reader_series(recording->reader, &window, add_sample, marks, error);
     if (code < 0)
         return code;
     for (; marks->next < marks->count; marks->next++)

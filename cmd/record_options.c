@@ -15,6 +15,8 @@ enum {
     OPTION_PEAK_WINDOW,
     OPTION_TRACKING,
     OPTION_NOTE,
+    OPTION_KEEP,
+    OPTION_MAX_FILE,
     OPTION_NO_ARGUMENTS,
     OPTION_MAX_RSS,
     OPTION_MAX_GROWTH,
@@ -45,6 +47,12 @@ const struct option_spec record_option_specs[] = {
      "first of these that works\n(attach: connector before perf)"},
     {'d', "duration", "DUR", "stop recording after this time; the program goes on"},
     {OPTION_NOTE, "note", "TEXT", "a remark to store with the recording"},
+    {OPTION_KEEP, "keep", "LEVELS",
+     "how long to keep what: raw=1h,1s=24h,1m=30d,10m=forever\n(default of attach) keeps every "
+     "sample for an hour, and of each\nsecond, minute and 10 minutes the lowest, highest and last\n"
+     "value; all: everything (default of run)"},
+    {OPTION_MAX_FILE, "max-file", "SIZE",
+     "how large the file may get, with its log (at least 1M): what\nis oldest is given up"},
     {OPTION_NO_ARGUMENTS, "no-arguments", NULL,
      "store the names of programs without their arguments"},
     {OPTION_MAX_RSS, "max-rss", "SIZE",
@@ -70,6 +78,7 @@ struct record_options record_options_default(bool runs)
         .session = {.version = MEMWATCH_VERSION,
                     .interval_ns = runs ? 100000000 : 10000000,
                     .window_ns = runs ? MW_WINDOW_OFF : MW_WINDOW_AUTO,
+                    .keep = runs ? mw_keep_server : mw_keep_all,
                     .all_arguments = true,
                     .runs = runs},
         .duration_ns = INT64_MAX,
@@ -226,6 +235,10 @@ int record_options_apply(struct record_options *options, int id, const char *val
         return parse_window(value, &options->session.window_ns, error);
     case OPTION_TRACKING:
         return parse_tracking(value, &options->session.tracking, error);
+    case OPTION_KEEP:
+        return mw_keep_parse(value, &options->session.keep, error);
+    case OPTION_MAX_FILE:
+        return mw_keep_parse_max_file(value, &options->session.keep, error);
     case 'o':
         options->output = value;
         break;

@@ -208,7 +208,8 @@ int recording_choose(struct recording *recording, struct mw_run *run, struct mw_
         (code = mw_reader_events(recording->reader, run->id, &recording->events,
                                  &recording->event_count, error)) < 0 ||
         (code = mw_reader_limits(recording->reader, run->id, &recording->limits,
-                                 &recording->limit_count, error)) < 0)
+                                 &recording->limit_count, error)) < 0 ||
+        (code = mw_reader_kept(recording->reader, run->id, &recording->kept, error)) < 0)
         return code;
     return mw_reader_functions(recording->reader, run->id, &recording->functions,
                                &recording->function_count, error);
@@ -259,6 +260,18 @@ int64_t recording_series(const struct recording *recording)
     return recording->run->children == MW_CHILDREN_NONE && recording->process_count
                ? recording->processes[0].id
                : MW_PROCESS_TREE;
+}
+
+bool had_children(const struct recording *recording)
+{
+    return recording->process_count > 1 || recording->kept.processes > 0;
+}
+
+int64_t known_since_us(const struct recording *recording)
+{
+    const struct mw_kept *kept = &recording->kept;
+
+    return kept->level_count > 0 ? kept->levels[kept->level_count - 1].from_us : 0;
 }
 
 char *recording_command(const struct recording *recording)

@@ -11,6 +11,8 @@
 #include "store/reader.h"
 #include "util/error.h"
 
+#include <stdbool.h>
+
 /* A memwatch file of a folder. */
 struct listed_file {
     char *path;
@@ -44,6 +46,7 @@ struct recording {
     size_t event_count;
     struct mw_limit *limits;
     size_t limit_count;
+    struct mw_kept kept;
 };
 
 /* Opens the run that an operand names; NULL is the newest of the current folder. */
@@ -57,6 +60,12 @@ void recording_close(struct recording *recording);
 /* Whose memory stands for the run: the tree's, or the first process's where it was recorded alone.
  */
 int64_t recording_series(const struct recording *recording);
+
+/* Whether the run ever had more than one process. */
+bool had_children(const struct recording *recording);
+
+/* From when on something is known of the run: what was before is given up. */
+int64_t known_since_us(const struct recording *recording);
 
 /* The run's command as one printable line, to be freed; NULL when memory ran out. */
 char *recording_command(const struct recording *recording);

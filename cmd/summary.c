@@ -2,6 +2,7 @@
 
 #include "analysis/envelope.h"
 #include "cmd/happenings.h"
+#include "cmd/kept.h"
 #include "util/cleanup.h"
 #include "util/format.h"
 #include "util/text.h"
@@ -52,7 +53,7 @@ static int print_peak(FILE *out, const struct recording *recording)
     const struct mw_run *run = recording->run;
     const struct mw_process *largest = largest_process(recording);
     mw_auto_free char *label = largest ? process_label(largest) : NULL;
-    bool one_process = run->children == MW_CHILDREN_NONE || recording->process_count == 1;
+    bool one_process = run->children == MW_CHILDREN_NONE || !had_children(recording);
     /* Of the sum no bound is known where other processes may have been missed. */
     const struct mw_peak *peak = one_process && largest ? &largest->peak : &run->peak;
     char bytes[MW_FORMAT_SIZE], upper[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE];
@@ -82,7 +83,8 @@ static int print_peak(FILE *out, const struct recording *recording)
 
 static int add_to_envelope(void *context, const struct mw_sample *sample)
 {
-    return mw_envelope_add(context, sample->t_us, sample->bytes);
+    return mw_envelope_add_range(context, sample->from_us, sample->t_us, sample->low_bytes,
+                                 sample->high_bytes, sample->bytes);
 }
 
 /* The highest value of each column; NAN where nothing is known. */
@@ -100,8 +102,15 @@ static int column_heights(struct recording *recording, double heights[SPARKLINE_
 
     if (!envelope)
         return mw_error_errno(error, ENOMEM, "cannot draw");
-    if ((code = mw_reader_samples(recording->reader, run->id, recording_series(recording),
-                                  MW_METRIC_RSS, 0, end_us, add_to_envelope, envelope, error)) == 0)
+    if ((code = mw_reader_series(recording->reader,
+                                 &(struct mw_series_window){
+                                     .run = run->id,
+                                     .process = recording_series(recording),
+                                     .metric = MW_METRIC_RSS,
+                                     .to_us = end_us,
+                                     .grain_us = end_us / SPARKLINE_COLUMNS,
+                                 },
+                                 add_to_envelope, envelope, error)) == 0)
         code = mw_envelope_finish(envelope, end_us, &points, &count);
     for (size_t i = 0; code == 0 && i <= count; i++) {
         size_t next = i < count
@@ -160,6 +169,8 @@ static void print_processes(FILE *out, const struct recording *recording)
     for (size_t i = 0; i < recording->process_count; i++)
         left += recording->processes[i].end_us < 0;
     fprintf(out, "  processes  %s", mw_format_count(count, (int64_t)recording->process_count));
+    if (recording->kept.processes > 0)
+        fputs(" are left", out);
     if (ended && left > 0)
         fprintf(out, "; %s went on, and were not recorded any more", mw_format_count(count, left));
     fputc('\n', out);
@@ -255,7 +266,7 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
         return mw_error_errno(error, ENOMEM, "cannot print");
     if ((code = print_sparkline(out, recording, error)) < 0)
         return code;
-    if (recording->process_count > 1)
+    if (had_children(recording))
         print_processes(out, recording);
     print_happenings(out, recording);
     print_metrics(out, recording);
@@ -263,6 +274,7 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
         print_functions(out, recording);
     print_ticks(out, recording->run);
     print_recorder(out, recording->run);
+    print_kept(out, recording);
     fprintf(out, "  file       %s (%s)\n", path,
             mw_format_bytes(size, stat(recording->path, &status) == 0 ? status.st_size : 0));
     if (next)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Records a program that never stays as it is at 1 kHz, and watches memwatch itself meanwhile.
 #
-#   sh tests/soak.sh [MINUTES]     10 where nothing is said
+#   sh tests/soak.sh [MINUTES [OPTIONS…]]     10 where nothing is said; options are those of run
 #
 # Prints what became of the ticks, and of memwatch's memory, descriptors and threads. Exits with 1 when
 # these have grown (the median of the last tenth of the time is compared with that of the second
@@ -11,6 +11,7 @@
 set -eu
 
 minutes=${1:-10}
+[ $# = 0 ] || shift
 memwatch=${MEMWATCH:-memwatch}
 programs=$(cd "$(dirname "$0")/programs" && pwd)
 folder=$(mktemp -d "${TMPDIR:-/tmp}/memwatch-soak.XXXXXX")
@@ -38,7 +39,7 @@ sample() {
 }
 
 page_kib=$(($(getconf PAGESIZE) / 1024))
-"$memwatch" run -q -i 0.001 -o "$file" python3 "$programs/churn.py" "$seconds" &
+"$memwatch" run -q -i 0.001 "$@" -o "$file" python3 "$programs/churn.py" "$seconds" &
 recorder=$!
 while kill -0 "$recorder" 2>/dev/null; do
     sample >>"$samples" 2>/dev/null || :
@@ -53,6 +54,7 @@ sql "SELECT 'ticks      ' || ticks_due || ' due, ' || ticks_taken || ' taken, ' 
         ' missed; 99 % at most ' || lateness_p99_us || ' us late (' || scheduling || ')' FROM run"
 sql "SELECT 'processes  ' || (SELECT count(*) FROM process) || ' (' || tracking || '), '
         || (SELECT count(*) FROM process WHERE end_us IS NULL) || ' without an end' FROM run"
+sql "SELECT 'given up   ' || coalesce(group_concat(count || ' ' || kind, ', '), 'nothing') FROM given_up"
 sql "SELECT 'lost       ' || lost_events || ' events, ' || dropped_records || ' records, '
         || (SELECT count(*) FROM gap) || ' gaps' FROM run"
 sql "SELECT 'recorder   ' || round(recorder_cpu_us * 100.0 / duration_us, 2) || ' % of a core' FROM run"

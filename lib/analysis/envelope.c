@@ -252,6 +252,65 @@ int mw_envelope_add(struct mw_envelope *envelope, int64_t t_us, int64_t bytes)
     return envelope->out_of_memory ? -ENOMEM : 0;
 }
 
+/* Behind the hole that a value was lost in, but not behind t_us, it is known again. */
+static void resume(struct mw_envelope *envelope, int64_t t_us, double value)
+{
+    int64_t end_us = envelope->holes[envelope->next_hole].to_us;
+
+    begin(envelope, end_us < t_us ? end_us : t_us, value);
+}
+
+/* Where the present column ends, or a hole does: behind either a band has to be begun anew. */
+static int64_t next_stop(const struct mw_envelope *envelope, int64_t t_us)
+{
+    int64_t since_us = envelope->since_us;
+    int64_t stop_us = envelope->column_end_us > since_us ? envelope->column_end_us : since_us + 1;
+    size_t next = envelope->next_hole;
+
+    while (next < envelope->hole_count && envelope->holes[next].to_us <= since_us)
+        next++;
+    if (next < envelope->hole_count && envelope->holes[next].to_us < stop_us)
+        stop_us = envelope->holes[next].to_us;
+    return stop_us < t_us ? stop_us : t_us;
+}
+
+/* Up to t_us the value is somewhere between low and high; what it then becomes stands for it. */
+static void fill_band(struct mw_envelope *envelope, int64_t t_us, double low, double high,
+                      double value)
+{
+    for (;;) {
+        change(envelope, envelope->since_us, low);
+        change(envelope, envelope->since_us, high);
+        change(envelope, envelope->since_us, value);
+        if (envelope->since_us >= t_us)
+            return;
+        advance(envelope, next_stop(envelope, t_us));
+        if (envelope->lost)
+            resume(envelope, t_us, value);
+    }
+}
+
+int mw_envelope_add_range(struct mw_envelope *envelope, int64_t from_us, int64_t t_us, int64_t low,
+                          int64_t high, int64_t bytes)
+{
+    int64_t last_us = t_us < envelope->to_us ? t_us : envelope->to_us;
+
+    if (from_us >= t_us || t_us <= envelope->from_us)
+        return mw_envelope_add(envelope, t_us, bytes);
+    if (from_us > envelope->to_us)
+        return 0;
+    from_us = from_us > envelope->from_us ? from_us : envelope->from_us;
+    if (envelope->holds) {
+        advance(envelope, from_us);
+        if (envelope->lost)
+            resume(envelope, last_us, (double)bytes);
+    } else {
+        begin(envelope, from_us, (double)bytes);
+    }
+    fill_band(envelope, last_us, (double)low, (double)high, (double)bytes);
+    return envelope->out_of_memory ? -ENOMEM : 0;
+}
+
 int mw_envelope_finish(struct mw_envelope *envelope, int64_t end_us,
                        const struct mw_envelope_point **ret_points, size_t *ret_count)
 {

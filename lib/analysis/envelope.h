@@ -54,6 +54,14 @@ void mw_envelope_free(struct mw_envelope *envelope);
 int mw_envelope_add(struct mw_envelope *envelope, int64_t t_us, int64_t bytes);
 
 /*
+ * The next samples, of which only so much is known: from from_us to t_us the value was between low
+ * and high, and at t_us it became bytes. They widen the columns of that time to a band. Where
+ * from_us is t_us, it is one sample.
+ */
+int mw_envelope_add_range(struct mw_envelope *envelope, int64_t from_us, int64_t t_us, int64_t low,
+                          int64_t high, int64_t bytes);
+
+/*
  * Ends the series at end_us, where its last value stops to hold. The points belong to the envelope;
  * an empty series has none. Returns 0 or -ENOMEM.
  */

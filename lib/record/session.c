@@ -68,6 +68,7 @@ struct mw_session {
 
     _Atomic int64_t stop_ns;   /* 0: go on */
     struct mw_session_end end; /* set before stop_ns; its reason is gone once the threads are */
+    uint64_t left_out;         /* records that found no room in the file before the end */
     int64_t next_commit_ns;
     int64_t realtime_offset_ns; /* of the last clock row */
     uint64_t ticks_committed;
@@ -212,12 +213,14 @@ static int inform_functions(struct mw_session *session, const struct mw_record *
     }
 }
 
+/* Stores what the sampler has found, until it is time to commit. */
 static int drain_queue(struct mw_session *session, struct mw_error *error)
 {
     struct mw_record record;
     int code = 0;
 
-    while (code == 0 && mw_queue_pop(session->queue, &record)) {
+    while (code == 0 && !mw_writer_is_full(session->writer) &&
+           mw_queue_pop(session->queue, &record)) {
         if ((code = inform_functions(session, &record, error)) == 0)
             code = inform_slow_tier(session, &record);
         if (code == 0)
@@ -245,7 +248,7 @@ static struct mw_recorder_cost recorder_cost(const struct mw_session *session,
         .max_rss_bytes = (int64_t)max_rss_kib * 1024,
         .blind_us = mw_windows_blind_ns(session->windows) / 1000,
         .lost_events = figures->lost_events,
-        .dropped_records = figures->dropped_records,
+        .dropped_records = figures->dropped_records + session->left_out,
         .lost_marks = mw_functions_lost(session->functions),
     };
 }
@@ -317,6 +320,43 @@ static int commit(struct mw_session *session, int64_t now_ns, struct mw_error *e
     return mw_writer_commit(session->writer, error);
 }
 
+/*
+ * Stores all that the sampler has found; -EAGAIN where a reader keeps the file from taking more of
+ * it. Until it has ended the queue takes what comes, and counts what it cannot take.
+ */
+static int drain(struct mw_session *session, int64_t now_ns, struct mw_error *error)
+{
+    int code = 0;
+
+    while (code == 0) {
+        if (mw_writer_is_held_up(session->writer))
+            return -EAGAIN;
+        if ((code = drain_queue(session, error)) < 0 || !mw_writer_is_full(session->writer))
+            break;
+        code = commit(session, now_ns, error);
+    }
+    return code;
+}
+
+/* At the end readers are waited for a little while; then what is left is left out. */
+static int drain_rest(struct mw_session *session, int64_t now_ns, struct mw_error *error)
+{
+    static const struct timespec pause = {.tv_nsec = 50000000};
+    struct mw_record record;
+    int code = drain(session, now_ns, error);
+
+    for (int tries = 40; code == -EAGAIN && tries > 0; tries--) {
+        nanosleep(&pause, NULL);
+        code = drain(session, now_ns, error);
+    }
+    while (code == -EAGAIN && mw_queue_pop(session->queue, &record)) {
+        session->left_out++;
+        if (record.kind == MW_RECORD_IMAGE)
+            mw_image_free(record.image);
+    }
+    return code == -EAGAIN ? 0 : code;
+}
+
 static int64_t earliest(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -374,8 +414,12 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
 static int work(struct mw_session *session, struct mw_error *error)
 {
     int64_t now_ns = mw_now_ns();
-    int code = drain_queue(session, error);
+    int code = drain(session, now_ns, error);
 
+    if (code == -EAGAIN) {
+        session->next_commit_ns = now_ns + commit_pause_ns;
+        return 0;
+    }
     if (code == 0)
         code = mw_functions_advance(session->functions, now_ns, error);
     if (code == 0 && now_ns >= mw_windows_due_ns(session->windows))
@@ -415,7 +459,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
         wait_for_work(session);
     }
     /* The sampler has ended before stop_ns was set: the queue holds all that there will be. */
-    if ((code = drain_queue(session, error)) < 0 ||
+    if ((code = drain_rest(session, stop_ns, error)) < 0 ||
         (code = mw_windows_finish(session->windows, store_row, session)) < 0 ||
         (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
         (code = mw_reaped_store(session->reaped, session->writer, session->events,
@@ -570,8 +614,9 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
              (options->note && !session->note) || copy_command(session, options) < 0)
         code = mw_error_errno(error, ENOMEM, "cannot record");
     else if ((code = open_events(session, options, error)) == 0 &&
-             (code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0)
-        code = mw_writer_open(&session->writer, options->path, error);
+             (code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0 &&
+             (code = mw_writer_open(&session->writer, options->path, error)) == 0)
+        code = mw_writer_keep(session->writer, &options->keep, error);
     if (code < 0) {
         mw_session_free(session);
         return code;

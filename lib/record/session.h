@@ -17,6 +17,7 @@
 #include "capture/tracker.h"
 #include "record/limits.h"
 #include "record/windows.h"
+#include "store/keep.h"
 #include "store/recording.h"
 #include "util/error.h"
 #include "util/metric.h"
@@ -37,6 +38,7 @@ struct mw_session_options {
     mw_metric_set metrics;      /* to read now and then: see record/readings.h */
     enum mw_tracking tracking;
     enum mw_children children;
+    struct mw_keep keep;
     bool all_arguments; /* store all arguments of programs, or their names alone */
     /*
      * The processes run already. No function of theirs is marked, and what would hold them up is

@@ -18,7 +18,7 @@ static int open_database(struct mw_reader *reader, struct mw_error *error)
                         NULL) != SQLITE_OK)
         return mw_sql_error(reader->db, reader->path, error);
     sqlite3_extended_result_codes(reader->db, 1);
-    sqlite3_busy_timeout(reader->db, 5000);
+    sqlite3_busy_timeout(reader->db, MW_SQL_PATIENCE_MS);
     return mw_sql_check_file(reader->db, reader->path, &reader->version, error);
 }
 
@@ -253,7 +253,12 @@ int mw_reader_metrics(struct mw_reader *reader, int64_t run, mw_metric_set *ret_
     mw_metric_set metrics = 0;
     int code, step;
 
-    code = rows_prepare(reader, "SELECT DISTINCT metric FROM series WHERE run = ?1", &row, error);
+    code = rows_prepare(reader,
+                        reader->version >= LEVELS_VERSION
+                            ? "SELECT metric FROM series WHERE run = ?1 UNION"
+                              " SELECT metric FROM rollup_series WHERE run = ?1"
+                            : "SELECT DISTINCT metric FROM series WHERE run = ?1",
+                        &row, error);
     if (code < 0)
         return code;
     sqlite3_bind_int64(row, 1, run);
@@ -313,114 +318,4 @@ int mw_reader_limits(struct mw_reader *reader, int64_t run, struct mw_limit **re
 {
     return limits_read(reader->db, reader->path, reader->version, run, ret_limits, ret_count,
                        error);
-}
-
-/* One row of the table series that a reading goes through. */
-struct stretch {
-    int64_t series;
-    int64_t since_us;
-    int64_t until_us; /* where the next one begins */
-};
-
-/*
- * Collects the stretches of a series in the order of time. For the tree, its first process comes
- * first, up to where the tree's own series begins.
- */
-static int find_stretches(struct mw_reader *reader, int64_t run, int64_t process,
-                          enum mw_metric metric, struct stretch **ret_stretches, size_t *ret_count,
-                          struct mw_error *error)
-{
-    mw_auto_statement sqlite3_stmt *row = NULL;
-    mw_auto_free struct stretch *stretches = NULL;
-    size_t count = 0, room = 0;
-    int code, step;
-
-    code = rows_prepare(
-        reader,
-        "WITH mine AS (SELECT id, since_us, process FROM series WHERE run = ?1 AND metric = ?2),"
-        " began AS (SELECT coalesce(min(since_us), 0x7FFFFFFFFFFFFFFF) AS us"
-        "           FROM mine WHERE process IS NULL)"
-        "SELECT id, since_us FROM mine, began WHERE since_us >= 0 AND (process IS ?3"
-        " OR (?3 IS NULL AND since_us < began.us"
-        "     AND process = (SELECT min(id) FROM process WHERE process.run = ?1)))"
-        " ORDER BY since_us, id",
-        &row, error);
-    if (code < 0)
-        return code;
-    sqlite3_bind_int64(row, 1, run);
-    sqlite3_bind_text(row, 2, mw_metric_name(metric), -1, SQLITE_STATIC);
-    if (process != MW_PROCESS_TREE)
-        sqlite3_bind_int64(row, 3, process);
-    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        if (!mw_array_reserve(&stretches, count, &room, sizeof *stretches))
-            return mw_error_errno(error, ENOMEM, "%s", reader->path);
-        stretches[count] = (struct stretch){.series = sqlite3_column_int64(row, 0),
-                                            .since_us = column_us(row, 1),
-                                            .until_us = INT64_MAX};
-        if (count > 0)
-            stretches[count - 1].until_us = stretches[count].since_us;
-        count++;
-    }
-    if ((code = rows_end(reader, step, error)) < 0)
-        return code;
-    *ret_stretches = MW_TAKE(stretches);
-    *ret_count = count;
-    return 0;
-}
-
-/* A sum of numbers from a file that may be hostile: held at the ends of the range. */
-static int64_t add_us(int64_t a, int64_t b)
-{
-    int64_t sum;
-
-    return __builtin_add_overflow(a, b, &sum) ? (a < 0 ? INT64_MIN : INT64_MAX) : sum;
-}
-
-/* Gives one stretch's samples that lie in the window, and the one that holds where it begins. */
-static int give_stretch(struct mw_reader *reader, sqlite3_stmt *row, const struct stretch *stretch,
-                        int64_t from_us, int64_t to_us, mw_sample_fn *give, void *context,
-                        struct mw_error *error)
-{
-    int64_t last_us = to_us < stretch->until_us ? to_us : stretch->until_us - 1;
-    int code = 0, step;
-
-    if (stretch->until_us <= from_us || stretch->since_us > to_us)
-        return 0;
-    sqlite3_bind_int64(row, 1, stretch->series);
-    sqlite3_bind_int64(row, 2, add_us(from_us, -stretch->since_us));
-    sqlite3_bind_int64(row, 3, add_us(last_us, -stretch->since_us));
-    while ((step = sqlite3_step(row)) == SQLITE_ROW) {
-        struct mw_sample sample = {.t_us = add_us(stretch->since_us, column_us(row, 0)),
-                                   .bytes = kib_to_bytes(sqlite3_column_int64(row, 1))};
-
-        if ((code = give(context, &sample)) != 0)
-            break;
-    }
-    sqlite3_reset(row);
-    return code != 0 ? code : rows_end(reader, step, error);
-}
-
-int mw_reader_samples(struct mw_reader *reader, int64_t run, int64_t process, enum mw_metric metric,
-                      int64_t from_us, int64_t to_us, mw_sample_fn *give, void *context,
-                      struct mw_error *error)
-{
-    mw_auto_statement sqlite3_stmt *row = NULL;
-    mw_auto_free struct stretch *stretches = NULL;
-    size_t count = 0;
-    int code;
-
-    if ((code = find_stretches(reader, run, process, metric, &stretches, &count, error)) < 0 ||
-        (code = rows_prepare(reader,
-                             "SELECT dt_us, kib FROM sample WHERE series = ?1 AND dt_us BETWEEN"
-                             " coalesce((SELECT max(dt_us) FROM sample"
-                             "           WHERE series = ?1 AND dt_us <= ?2), 0) AND ?3"
-                             " ORDER BY dt_us",
-                             &row, error)) < 0)
-        return code;
-    for (size_t i = 0; i < count; i++) {
-        code = give_stretch(reader, row, &stretches[i], from_us, to_us, give, context, error);
-        if (code != 0)
-            return code;
-    }
-    return 0;
 }

@@ -60,18 +60,38 @@ int mw_reader_events(struct mw_reader *reader, int64_t run, struct mw_event **re
 int mw_reader_limits(struct mw_reader *reader, int64_t run, struct mw_limit **ret_limits,
                      size_t *ret_count, struct mw_error *error);
 
+/* What is still there of a run that gives up what is old. */
+int mw_reader_kept(struct mw_reader *reader, int64_t run, struct mw_kept *ret_kept,
+                   struct mw_error *error);
+
 /* Where samples go. Anything but 0 ends the reading and is returned. */
 typedef int mw_sample_fn(void *context, const struct mw_sample *sample);
 
 /* In the place of a process id: the sum over the tree. */
 #define MW_PROCESS_TREE (-1)
 
+/* A part of one series, and how finely it is wanted. */
+struct mw_series_window {
+    int64_t run, process;
+    enum mw_metric metric;
+    int64_t from_us, to_us; /* both included */
+    int64_t grain_us;       /* the shortest time that matters: 0 for all there is */
+};
+
 /*
  * Gives the samples of one series in the order of time: the one that holds at from_us (its time may
- * lie before), then all up to to_us, included. The tree's series begins with the run's second
- * process: before that its first process stands for it, here as in the view `tree`. A series that
- * was not recorded gives nothing.
+ * lie before), then all up to to_us. Where coarser levels are no longer than the grain, they stand
+ * for the samples; where finer ones are not there any more, so do coarser ones, and what is in no
+ * level is left out. So single samples come in turns with those that stand for several, of which
+ * the first may begin before from_us, and the last end behind to_us.
+ *
+ * The tree's series begins with the run's second process: before that its first process stands for
+ * it, here as in the view `tree`. A series that was not recorded gives nothing.
  */
+int mw_reader_series(struct mw_reader *reader, const struct mw_series_window *window,
+                     mw_sample_fn *give, void *context, struct mw_error *error);
+
+/* The same with a grain of 0. */
 int mw_reader_samples(struct mw_reader *reader, int64_t run, int64_t process, enum mw_metric metric,
                       int64_t from_us, int64_t to_us, mw_sample_fn *give, void *context,
                       struct mw_error *error);

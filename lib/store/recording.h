@@ -7,6 +7,8 @@
 #ifndef MW_STORE_RECORDING_H
 #define MW_STORE_RECORDING_H
 
+#include "store/keep.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -181,10 +183,34 @@ struct mw_limit {
     int64_t window_us; /* of "max-growth"; -1 for the others */
 };
 
-/* A value that holds from t_us until the next sample of its series. */
+/*
+ * A value that holds from t_us until the next sample of its series. From a coarser level than that
+ * of all samples it stands for several, the last of which it is: from from_us on the value was
+ * between low_bytes and high_bytes.
+ */
 struct mw_sample {
     int64_t t_us;
     int64_t bytes;
+    uint64_t count; /* samples that it stands for; 1: from_us is t_us, all bytes are the same */
+    int64_t from_us;
+    int64_t low_bytes, high_bytes;
+};
+
+/* A single one. */
+static inline struct mw_sample mw_sample_at(int64_t t_us, int64_t bytes)
+{
+    return (struct mw_sample){t_us, bytes, 1, t_us, bytes, bytes};
+}
+
+/* What of a run is still there: see the tables level and given_up. */
+struct mw_kept {
+    struct mw_kept_level {
+        int64_t bucket_us; /* 0: every sample */
+        int64_t keep_us;   /* -1: forever */
+        int64_t from_us;   /* nothing is known before; 0: all is */
+    } levels[MW_KEEP_MOST_LEVELS];
+    size_t level_count;                      /* 0: every sample is there, and no coarser level */
+    uint64_t processes, calls, gaps, events; /* that were given up */
 };
 
 /* Release what the structs own, and leave them empty. */

@@ -1,6 +1,6 @@
 /*
- * A file that is read, and its rows, which may be hostile. Shared by reader.c and
- * reader_functions.c.
+ * A file that is read, and its rows, which may be hostile. Shared by reader.c, reader_functions.c,
+ * reader_samples.c and events.c.
  */
 #ifndef MW_STORE_ROWS_H
 #define MW_STORE_ROWS_H
@@ -18,6 +18,9 @@ struct mw_reader {
     int64_t version; /* of the file */
     bool recording;  /* a recorder had the file when it was opened */
 };
+
+/* Files of earlier versions have every sample, and no coarser levels. */
+enum { LEVELS_VERSION = 3 };
 
 int rows_prepare(struct mw_reader *reader, const char *sql, sqlite3_stmt **ret_statement,
                  struct mw_error *error);

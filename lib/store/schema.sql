@@ -1,14 +1,15 @@
 -- The memwatch file, version 3: a time series of memory for one or more recorded runs.
 --
 -- Any SQLite client can read it (SQLite 3.37 or later, for STRICT). People want the views at the
--- end: runs, processes, samples, memory, tree, functions, calls, events, limits. The tables store what
--- was measured, in the smallest form that loses nothing:
+-- end: runs, processes, samples, memory, tree, functions, calls, events, limits, rollups. The tables
+-- store what was measured, in the smallest form that loses nothing:
 --
 --   * Time is microseconds since the start of the run, on CLOCK_MONOTONIC; the table clock says
 --     which date that was. A run starts when exec of its program has succeeded.
 --   * Memory is KiB, the unit that the kernel itself reports in; the views show bytes.
 --   * A value holds until the next row of its series, or until the process ends. A tick that
 --     changed nothing wrote nothing. What was not recorded is a row of the table gap.
+--   * Old rows may have been given up for coarser ones: see level and given_up.
 --   * Strings from a program (names, arguments, folders) are the bytes it used, which need not be
 --     UTF-8.
 
@@ -342,3 +343,62 @@ CREATE VIEW limits AS
 SELECT run_limit.run, run_limit.process, pid, since_us / 1e6 AS since_s, name, place, value,
        window_us / 1e6 AS window_s
 FROM run_limit LEFT JOIN process ON process.id = run_limit.process;
+
+-- Since version 3 too: resolutions, so that a recording of weeks stays small and is drawn quickly.
+
+-- The levels of a run: every sample (bucket_us 0), and coarser ones, in which time is cut into
+-- buckets of equal length from the start of the run on. A run of an earlier version has none, and
+-- every sample.
+CREATE TABLE level (
+    run                INTEGER NOT NULL REFERENCES run,
+    bucket_us          INTEGER NOT NULL, -- 0: the table sample; else the table rollup
+    keep_us            INTEGER,          -- at least so long; null: forever
+    -- What the level knows: all from from_us to until_us. Rows before were given up but for those
+    -- that hold at from_us; later ones may be missing (of every sample: none is).
+    from_us            INTEGER NOT NULL DEFAULT 0,
+    until_us           INTEGER,          -- null: of every sample
+    PRIMARY KEY (run, bucket_us)
+) STRICT, WITHOUT ROWID;
+
+-- One metric of one process or of the tree in one level. A process that ended in the bucket in which
+-- it began has none.
+CREATE TABLE rollup_series (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    process            INTEGER REFERENCES process, -- null: the sum over the tree
+    metric             TEXT    NOT NULL,
+    bucket_us          INTEGER NOT NULL
+) STRICT;
+CREATE INDEX rollup_series_by_run ON rollup_series (run, process, metric, bucket_us);
+
+-- What happened in the bucket of t_us up to then (rarely a bucket has two rows: then since the one
+-- before). No row: nothing changed, and the last value holds. The extremes include the value that
+-- held when the bucket began, except of metrics that are read now and then or are high-water marks.
+CREATE TABLE rollup (
+    series             INTEGER NOT NULL REFERENCES rollup_series,
+    t_us               INTEGER NOT NULL, -- of the last sample, since the start of the run
+    last_kib           INTEGER NOT NULL, -- which holds from then on
+    below_kib          INTEGER NOT NULL, -- the lowest is so much below the last
+    above_kib          INTEGER NOT NULL, -- the highest is so much above the last
+    count              INTEGER NOT NULL, -- samples
+    PRIMARY KEY (series, t_us)
+) STRICT, WITHOUT ROWID;
+
+-- What had to go beside samples, the oldest first, for the file to stay as small as was asked.
+CREATE TABLE given_up (
+    run                INTEGER NOT NULL REFERENCES run,
+    -- 'process': that had ended, with all of it. 'call', 'gap', 'event': rows of these tables.
+    -- 'clock', 'image': rows of these, of which later ones are there.
+    kind               TEXT    NOT NULL,
+    count              INTEGER NOT NULL,
+    until_us           INTEGER NOT NULL, -- of what began later, all is there
+    PRIMARY KEY (run, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW rollups AS
+SELECT rollup_series.run, rollup_series.process, pid, metric, bucket_us / 1e6 AS bucket_s,
+       (t_us - t_us % bucket_us) / 1e6 AS from_s, t_us / 1e6 AS last_s,
+       (last_kib - below_kib) * 1024 AS min_bytes, (last_kib + above_kib) * 1024 AS max_bytes,
+       last_kib * 1024 AS last_bytes, count
+FROM rollup_series JOIN rollup ON rollup.series = rollup_series.id
+     LEFT JOIN process ON process.id = rollup_series.process;

@@ -7,9 +7,13 @@
 #include "util/error.h"
 
 #include <sqlite3.h>
+#include <stdint.h>
 
 /* The file version that this memwatch writes: user_version in schema.sql. */
 enum { MW_SCHEMA_VERSION = 3 };
+
+/* So long a locked file is waited for. */
+enum { MW_SQL_PATIENCE_MS = 5000 };
 
 #define mw_auto_statement mw_auto(mw_sql_finalize)
 

@@ -1,10 +1,13 @@
 #include "store/writer.h"
 
+#include "store/bound.h"
 #include "store/ended.h"
 #include "store/events.h"
 #include "store/file.h"
 #include "store/high.h"
 #include "store/migrate.h"
+#include "store/retention.h"
+#include "store/rollup.h"
 #include "store/sql.h"
 #include "util/cleanup.h"
 
@@ -96,6 +99,7 @@ struct entity {
     struct {
         int64_t id; /* row id; 0: not begun */
         int64_t since_us;
+        struct rollup *rollup;
     } series[MW_METRIC_COUNT];
 };
 
@@ -118,24 +122,39 @@ struct mw_writer {
     struct high root_peak; /* of the first process, also after its slot has gone to another */
     int64_t rss_bound_kib, peak_bound_kib;
     struct high run_peak;
+    struct mw_keep keep;
+    struct bound bound;
+    struct rollups *rollups;
+    struct retention *retention;
+    int64_t rows; /* since the last commit; a long one counts as several */
     struct entity tree;
     struct entity *entities; /* by slot */
     size_t entity_count;
     struct ended_list ended; /* of processes, in the last moments */
 };
 
+/* Rows are smaller, but for those with long words in them. */
+enum { ROW_BYTES = 64 };
+
 /* A series counts its time from its own start, so that it fits into four bytes. */
 static const int64_t longest_series_us = INT32_MAX;
 
-static int fail(struct mw_writer *writer, struct mw_error *error)
+/* Whatever failed, the file is to hold what was last committed. */
+static int abandon(struct mw_writer *writer, int code, struct mw_error *error)
 {
-    int code = mw_sql_error(writer->db, writer->path, error);
-
-    /* Whatever failed, the file is to hold what was last committed. */
     if (!sqlite3_get_autocommit(writer->db))
         sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
     writer->in_transaction = false;
+    if (code == -ENOSPC && bound_was_reached(&writer->bound, writer->path))
+        return mw_error_set(error, -EFBIG,
+                            "%s is as large as --max-file allows, and has nothing left to give up",
+                            writer->path);
     return code;
+}
+
+static int fail(struct mw_writer *writer, struct mw_error *error)
+{
+    return abandon(writer, mw_sql_error(writer->db, writer->path, error), error);
 }
 
 static int run_statement(struct mw_writer *writer, enum statement which, struct mw_error *error)
@@ -225,7 +244,7 @@ static int open_database(struct mw_writer *writer, struct mw_error *error)
                         NULL) != SQLITE_OK)
         return mw_sql_error(writer->db, writer->path, error);
     sqlite3_extended_result_codes(writer->db, 1);
-    sqlite3_busy_timeout(writer->db, 5000);
+    sqlite3_busy_timeout(writer->db, MW_SQL_PATIENCE_MS);
     /*
      * The schema goes in without fsync and before write-ahead logging is on: a new file has nothing
      * to lose yet, and its header then says from the start that it is a memwatch file.
@@ -239,7 +258,8 @@ static int open_database(struct mw_writer *writer, struct mw_error *error)
                      NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(writer->db,
                      "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;"
-                     "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY",
+                     "PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;"
+                     "PRAGMA secure_delete = OFF",
                      NULL, NULL, NULL) != SQLITE_OK)
         return mw_sql_error(writer->db, writer->path, error);
     if (network)
@@ -252,7 +272,10 @@ static int open_database(struct mw_writer *writer, struct mw_error *error)
                                &writer->statements[i], NULL) != SQLITE_OK)
             return mw_sql_error(writer->db, writer->path, error);
     }
-    return 0;
+    if ((code = rollups_new(&writer->rollups, writer->db, writer->path, error)) < 0)
+        return code;
+    return retention_new(&writer->retention, writer->db, writer->path, &writer->bound,
+                         writer->rollups, error);
 }
 
 int mw_writer_open(struct mw_writer **ret_writer, const char *path, struct mw_error *error)
@@ -263,6 +286,7 @@ int mw_writer_open(struct mw_writer **ret_writer, const char *path, struct mw_er
     if (!writer)
         return mw_error_errno(error, ENOMEM, "%s", path);
     writer->lock_fd = -1;
+    writer->keep = mw_keep_all;
     writer->path = strdup(path);
     if (!writer->path)
         code = mw_error_errno(error, ENOMEM, "%s", path);
@@ -276,6 +300,15 @@ int mw_writer_open(struct mw_writer **ret_writer, const char *path, struct mw_er
     return 0;
 }
 
+int mw_writer_keep(struct mw_writer *writer, const struct mw_keep *keep, struct mw_error *error)
+{
+    if (keep->count > 0)
+        writer->keep = *keep;
+    if (keep->max_file_bytes == 0)
+        return 0;
+    return bound_set(&writer->bound, writer->db, writer->path, keep->max_file_bytes, error);
+}
+
 const char *mw_writer_notice(const struct mw_writer *writer)
 {
     return *writer->notice ? writer->notice : NULL;
@@ -287,6 +320,9 @@ void mw_writer_close(struct mw_writer *writer)
         return;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(writer->statements[i]);
+    retention_free(writer->retention);
+    rollups_free(writer->rollups);
+    bound_clear(&writer->bound);
     if (writer->db) {
         if (!sqlite3_get_autocommit(writer->db))
             sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
@@ -313,6 +349,7 @@ static int add_words(struct mw_writer *writer, enum statement which, int64_t row
     int code = 0;
 
     for (size_t i = 0; code == 0 && i < count; i++) {
+        writer->rows += 1 + (int64_t)strlen(words[i]) / ROW_BYTES;
         BIND(writer, which, row, (int64_t)i);
         bind_text(writer->statements[which], 3, words[i]);
         code = run_statement(writer, which, error);
@@ -350,6 +387,10 @@ int mw_writer_begin_run(struct mw_writer *writer, const struct mw_run *run, stru
     writer->peak_bound_kib = run->peak_bound_bytes / 1024;
     writer->run_peak = writer->root_peak = (struct high){0};
     writer->tree = (struct entity){0};
+    writer->duration_us = 0;
+    if ((code = rollups_begin(writer->rollups, writer->run, &writer->keep, error)) < 0 ||
+        (code = retention_begin(writer->retention, writer->run, &writer->keep, error)) < 0)
+        return abandon(writer, code, error);
     if ((code = add_words(writer, ADD_COMMAND, writer->run, (const char *const *)run->command,
                           run->command_length, error)) < 0 ||
         (code = mw_writer_add_clock(writer, 0, run->started_ns, error)) < 0)
@@ -404,6 +445,8 @@ int mw_writer_start_process(struct mw_writer *writer, uint32_t slot, int pid, in
         .window_us = start_us,
     };
     writer->process_count++;
+    retention_count(writer->retention, PRUNE_PROCESSES);
+    writer->rows++;
     if (writer->root == 0)
         writer->root = entity->process;
     return 0;
@@ -417,6 +460,7 @@ int mw_writer_add_image(struct mw_writer *writer, uint32_t slot, int64_t since_u
     if ((code = need_transaction(writer, error)) < 0)
         return code;
     entity_at(writer, slot)->images++;
+    retention_count(writer->retention, PRUNE_REST);
     BIND(writer, ADD_IMAGE, entity_at(writer, slot)->process, since_us);
     bind_text(writer->statements[ADD_IMAGE], 3, name);
     if ((code = run_statement(writer, ADD_IMAGE, error)) < 0)
@@ -494,6 +538,12 @@ int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric
          kib);
     if ((code = run_statement(writer, ADD_SAMPLE, error)) < 0)
         return code;
+    code = rollups_add(writer->rollups, &entity->series[metric].rollup, entity->process, metric,
+                       t_us, kib, error);
+    if (code < 0)
+        return abandon(writer, code, error);
+    retention_count(writer->retention, 0);
+    writer->rows++;
     follow_peak(writer, entity, metric, t_us, kib);
     return 0;
 }
@@ -552,6 +602,10 @@ int mw_writer_end_process(struct mw_writer *writer, uint32_t slot, int64_t end_u
         (code = flush_peak(writer, SET_PROCESS_PEAK, entity->process, &entity->peak, error)) < 0)
         return code;
     entity->live = false;
+    for (size_t i = 0; i < MW_METRIC_COUNT; i++) {
+        if ((code = rollups_end(writer->rollups, &entity->series[i].rollup, end_us, error)) < 0)
+            return abandon(writer, code, error);
+    }
     ended_add(&writer->ended, &(struct ended){entity->process, entity->pid, entity->start_us,
                                               end_us, entity->peak});
     note_root_end(writer, entity->process, exit_status, exit_signal);
@@ -602,6 +656,7 @@ int mw_writer_add_gap(struct mw_writer *writer, const struct mw_gap *gap, struct
 
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    retention_count(writer->retention, PRUNE_REST);
     BIND(writer, ADD_GAP, writer->run, gap->from_us, gap->to_us, (int64_t)gap->ticks);
     return run_statement(writer, ADD_GAP, error);
 }
@@ -639,7 +694,8 @@ int mw_writer_set_function(struct mw_writer *writer, const struct mw_function *f
     if ((code = need_transaction(writer, error)) < 0)
         return code;
     BIND(writer, SET_FUNCTION, function->id, (int64_t)function->calls, (int64_t)function->ended,
-         (int64_t)function->stored, function->total_ns, function->max_ns, function->suspended_ns,
+         (int64_t)function->stored - retention_given_up_calls(writer->retention, function->id),
+         function->total_ns, function->max_ns, function->suspended_ns,
          function->growth_bytes / 1024);
     bind_optional(statement, 9, peak->known ? to_kib(peak->bytes) : -1);
     bind_optional(statement, 10, peak->known ? to_kib(peak->upper_bytes) : -1);
@@ -666,6 +722,8 @@ int mw_writer_add_call(struct mw_writer *writer, uint32_t slot, const struct mw_
 
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    retention_count(writer->retention, PRUNE_CALLS);
+    writer->rows++;
     BIND(writer, ADD_CALL, call->function, call->from_us, (int64_t)call->number, call->thread,
          call->track < 0 ? -call->track : 0, call->depth, call->suspended_ns);
     bind_optional(statement, 8, process_in(writer, slot));
@@ -687,6 +745,7 @@ int mw_writer_add_event(struct mw_writer *writer, uint32_t slot, const struct mw
 
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    retention_count(writer->retention, PRUNE_REST);
     return events_add(writer->db, writer->run, process_in(writer, slot), event)
                ? 0
                : fail(writer, error);
@@ -702,6 +761,7 @@ int mw_writer_add_last_event(struct mw_writer *writer, int pid, const struct mw_
         return 0;
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    retention_count(writer->retention, PRUNE_REST);
     return events_add(writer->db, writer->run, ended->process, event) ? 0 : fail(writer, error);
 }
 
@@ -724,6 +784,7 @@ int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime
 
     if ((code = need_transaction(writer, error)) < 0)
         return code;
+    retention_count(writer->retention, PRUNE_REST);
     BIND(writer, ADD_CLOCK, writer->run, t_us, realtime_ns);
     return run_statement(writer, ADD_CLOCK, error);
 }
@@ -769,10 +830,24 @@ int mw_writer_commit(struct mw_writer *writer, struct mw_error *error)
     }
     if ((code = flush_peak(writer, SET_RUN_PEAK, writer->run, &writer->run_peak, error)) < 0)
         return code;
+    if ((code = rollups_advance(writer->rollups, writer->duration_us, error)) < 0)
+        return abandon(writer, code, error);
     if ((code = run_statement(writer, COMMIT, error)) < 0)
         return code;
     writer->in_transaction = false;
-    return 0;
+    writer->rows = 0;
+    code = retention_work(writer->retention, writer->duration_us, error);
+    return code < 0 ? abandon(writer, code, error) : 0;
+}
+
+bool mw_writer_is_full(const struct mw_writer *writer)
+{
+    return bound_is_full(&writer->bound, writer->rows, rollups_series(writer->rollups));
+}
+
+bool mw_writer_is_held_up(struct mw_writer *writer)
+{
+    return !writer->in_transaction && bound_is_held_up(&writer->bound);
 }
 
 /* Whether the tree certainly never was more than its first process. */
@@ -846,5 +921,7 @@ int mw_writer_end_run(struct mw_writer *writer, enum mw_outcome outcome, int exi
         return code;
     if (outcome == MW_OUTCOME_DETACHED)
         close_highs(writer);
+    if ((code = rollups_finish(writer->rollups, writer->duration_us, error)) < 0)
+        return abandon(writer, code, error);
     return mw_writer_commit(writer, error);
 }

@@ -15,6 +15,7 @@
 #ifndef MW_STORE_WRITER_H
 #define MW_STORE_WRITER_H
 
+#include "store/keep.h"
 #include "store/recording.h"
 #include "util/error.h"
 #include "util/metric.h"
@@ -33,6 +34,14 @@ struct mw_writer;
  * -ENOTSUP when a newer memwatch wrote it.
  */
 int mw_writer_open(struct mw_writer **ret_writer, const char *path, struct mw_error *error);
+
+/*
+ * How long what is kept of the runs that begin from now on, and how large the file may get; before
+ * it is told so, and where there are no levels, everything is kept (mw_keep_all). -EFBIG when the
+ * file is too large already for a further run; and from then on, from any function, when nothing is
+ * left that could be given up.
+ */
+int mw_writer_keep(struct mw_writer *writer, const struct mw_keep *keep, struct mw_error *error);
 
 /* A remark on how the file is written that its user should know, or NULL. Belongs to the writer. */
 const char *mw_writer_notice(const struct mw_writer *writer);
@@ -130,6 +139,14 @@ int mw_writer_set_progress(struct mw_writer *writer, int64_t duration_us,
                            struct mw_error *error);
 
 int mw_writer_commit(struct mw_writer *writer, struct mw_error *error);
+
+/*
+ * Where the size of the file is bounded: whether so much was written that it is time to commit; and
+ * whether a reader that looks for long keeps the file's log from beginning anew, so that nothing
+ * should be written until it has ended.
+ */
+bool mw_writer_is_full(const struct mw_writer *writer);
+bool mw_writer_is_held_up(struct mw_writer *writer);
 
 /*
  * Ends the run, and with it its first process unless the outcome is detached; commits. With neither

@@ -9,10 +9,12 @@ import attach
 import capture
 import cost
 import functions
+import keep
 from recorders import Recorders
 from table import machine
 
-GROUPS = {"cost": cost, "capture": capture, "functions": functions, "attach": attach}
+GROUPS = {"cost": cost, "capture": capture, "functions": functions, "attach": attach,
+          "keep": keep}
 
 
 def parse():

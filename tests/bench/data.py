@@ -29,7 +29,7 @@ def write_memwatch(path, template, count, interval_us, base_kib=BASE_KIB):
         (end_us, interval_us, count, base_kib + 80_000),
     )
     database.execute("UPDATE process SET end_us = ?", (end_us,))
-    for table in ("sample", "series", "gap"):
+    for table in ("sample", "series", "gap", "rollup", "rollup_series", "level"):
         database.execute(f"DELETE FROM {table}")
     write_samples(database, count, interval_us, base_kib)
     database.execute("COMMIT")

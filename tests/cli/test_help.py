@@ -8,7 +8,7 @@ from conftest import assert_one_line
 
 RECORDING = ["--interval", "--output", "--children", "--metric", "--peak-window", "--tracking",
              "--duration", "--note", "--no-arguments", "--quiet", "--max-rss", "--max-growth",
-             "--max-processes", "--on-limit", "--on-limit-command"]
+             "--max-processes", "--on-limit", "--on-limit-command", "--keep", "--max-file"]
 OPTIONS = {
     "run": [*RECORDING, "--module", "--python"],
     "attach": [*RECORDING, "--all", "--follow", "--pidfile", "--cgroup"],

@@ -16,7 +16,7 @@ from conftest import execute, make_recording, program, python, query, wait_for_s
 RUN_KEYS = {"id", "command", "cwd", "started", "duration_s", "interval_s", "note", "children", "metrics",
             "end", "exit_status", "exit_signal", "ticks_due", "ticks_taken", "ticks_missed",
             "longest_gap_s", "lateness_us", "recorder", "peak", "processes", "functions",
-            "limits", "events"}
+            "limits", "events", "levels", "given_up"}
 RECORDER_KEYS = {"cpu_s", "max_rss_bytes", "scheduling", "tracking", "lost_events",
                  "dropped_records", "lost_marks",
                  "blind_s", "rss_bound_bytes", "peak_bound_bytes"}

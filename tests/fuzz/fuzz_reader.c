@@ -26,6 +26,27 @@ static void check_code(int code, const struct mw_error *error)
     FUZZ_CHECK(code >= 0 || (error->code == code && *error->text != '\0'));
 }
 
+static int check_sample(void *context, const struct mw_sample *sample)
+{
+    FUZZ_CHECK(sample->from_us <= sample->t_us && sample->count > 0);
+    FUZZ_CHECK(sample->low_bytes <= sample->bytes && sample->bytes <= sample->high_bytes);
+    return ++*(int *)context > SAMPLE_LIMIT ? 1 : 0;
+}
+
+static void read_coarsely(struct mw_reader *reader, int64_t run, int64_t process,
+                          enum mw_metric metric)
+{
+    static const int64_t grains_us[] = {-1, 1000, 1000000, INT64_MAX};
+    struct mw_error error = {0};
+    int count = 0;
+
+    for (size_t i = 0; i < sizeof grains_us / sizeof *grains_us; i++) {
+        struct mw_series_window window = {run, process, metric, 0, INT64_MAX, grains_us[i]};
+
+        check_code(mw_reader_series(reader, &window, check_sample, &count, &error), &error);
+    }
+}
+
 static void read_series(struct mw_reader *reader, int64_t run, int64_t process)
 {
     struct mw_error error = {0};
@@ -38,6 +59,7 @@ static void read_series(struct mw_reader *reader, int64_t run, int64_t process)
         check_code(mw_reader_samples(reader, run, process, (enum mw_metric)metric, 1000, 2000,
                                      count_sample, &count, &error),
                    &error);
+        read_coarsely(reader, run, process, (enum mw_metric)metric);
     }
 }
 
@@ -89,6 +111,7 @@ static void read_processes(struct mw_reader *reader, int64_t run)
     struct mw_error error = {0};
     struct mw_process *processes = NULL;
     struct mw_gap *gaps = NULL;
+    struct mw_kept kept;
     size_t count = 0;
     int code = mw_reader_processes(reader, run, &processes, &count, &error);
 
@@ -105,6 +128,7 @@ static void read_processes(struct mw_reader *reader, int64_t run)
     check_code(code, &error);
     free(gaps);
     read_series(reader, run, MW_PROCESS_TREE);
+    check_code(mw_reader_kept(reader, run, &kept, &error), &error);
 }
 
 static void read_file(const char *path)
@@ -204,6 +228,9 @@ static void write_seed(const char *path)
         mw_writer_add_sample(writer, 0, MW_METRIC_RSS, t * 300, t + 100, NULL);
         mw_writer_add_sample(writer, MW_SLOT_TREE, MW_METRIC_RSS, 1000 + t * 300, t + 200, NULL);
     }
+    /* Behind the first bucket of a level, so that it has rows. */
+    mw_writer_add_sample(writer, 0, MW_METRIC_RSS, 2500000, 7, NULL);
+    mw_writer_add_sample(writer, MW_SLOT_TREE, MW_METRIC_RSS, 2500000, 8, NULL);
     mw_writer_add_gap(writer, &(struct mw_gap){1500, 1700, 2}, NULL);
     write_calls(writer);
     write_limit(writer);

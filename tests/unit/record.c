@@ -253,6 +253,18 @@ static int read_events(struct mw_reader *reader, int64_t run, struct mw_error *e
     return code;
 }
 
+/* In levels of a second and more, where there are any. */
+static int read_coarsely(struct mw_reader *reader, int64_t run, struct mw_error *error)
+{
+    struct record_samples samples = {.in_order = true};
+    struct mw_series_window window = {run,  MW_PROCESS_TREE, MW_METRIC_RSS,
+                                      1000, INT64_MAX,       1000000};
+    struct mw_kept kept;
+    int code = mw_reader_kept(reader, run, &kept, error);
+
+    return code == 0 ? mw_reader_series(reader, &window, take_sample, &samples, error) : code;
+}
+
 static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *error)
 {
     struct record_samples samples = {.in_order = true};
@@ -275,6 +287,8 @@ static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *erro
         code = read_functions(reader, run, error);
     if (code == 0)
         code = read_events(reader, run, error);
+    if (code == 0)
+        code = read_coarsely(reader, run, error);
     if (code == 0)
         code = mw_reader_samples(reader, run, MW_PROCESS_TREE, MW_METRIC_RSS, 0, INT64_MAX,
                                  take_sample, &samples, error);

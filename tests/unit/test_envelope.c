@@ -119,6 +119,39 @@ static struct drawing draw(const struct series *series)
     return drawing;
 }
 
+/* The same from buckets, of which no more is known than their extremes and their last value. */
+static struct drawing draw_buckets(const struct series *series, int64_t bucket)
+{
+    struct drawing drawing = {.envelope = mw_envelope_new(series->from, series->to, series->columns,
+                                                          series->holes, series->hole_count)};
+    int64_t before = INT64_MIN, held = UNKNOWN;
+
+    for (size_t i = 0; i < series->sample_count;) {
+        int64_t start = series->samples[i].t / bucket * bucket;
+        int64_t low = series->samples[i].value, high = low;
+        size_t first = i;
+
+        if (held != UNKNOWN) {
+            low = held < low ? held : low;
+            high = held > high ? held : high;
+        }
+        for (; i < series->sample_count && series->samples[i].t < start + bucket; i++) {
+            held = series->samples[i].value;
+            low = held < low ? held : low;
+            high = held > high ? held : high;
+        }
+        mw_envelope_add_range(drawing.envelope,
+                              i == first + 1   ? series->samples[first].t
+                              : start > before ? start
+                                               : before,
+                              series->samples[i - 1].t, low, high, held);
+        before = series->samples[i - 1].t;
+    }
+    assert_int_equal(
+        mw_envelope_finish(drawing.envelope, series->end, &drawing.points, &drawing.count), 0);
+    return drawing;
+}
+
 /* Where the point's value stops to be drawn. */
 static int64_t drawn_until(const struct drawing *drawing, size_t i)
 {
@@ -237,6 +270,48 @@ static void test_points_are_in_order_inside_the_window_and_few(void **state)
 {
     (void)state;
     for_many_series(check_order_and_number);
+}
+
+/* Whether buckets are narrower than columns or wider. */
+static void test_no_value_of_any_bucket_is_lost_and_holes_stay_empty(void **state)
+{
+    static const int64_t buckets[] = {1, 3, 10, 40, 150, SPAN};
+    uint64_t seed = 20260504;
+
+    (void)state;
+    for (int round = 0; round < 4000; round++) {
+        struct series series = random_series(&seed);
+        struct drawing drawing = draw_buckets(&series, buckets[round % MW_COUNT(buckets)]);
+
+        check_no_value_is_lost(&series, &drawing);
+        check_holes_are_empty(&series, &drawing);
+        check_order_and_number(&series, &drawing);
+        mw_envelope_free(drawing.envelope);
+    }
+}
+
+/* What is known of 20 to 90 is all that may be drawn there, and the rest is exact. */
+static void test_a_bucket_wider_than_columns_is_a_band_over_all_of_them(void **state)
+{
+    struct mw_envelope *envelope = mw_envelope_new(0, 200, 20, NULL, 0);
+    const struct mw_envelope_point *points;
+    size_t count, bands = 0;
+
+    (void)state;
+    mw_envelope_add(envelope, 0, 500);
+    mw_envelope_add_range(envelope, 20, 90, 100, 900, 300);
+    mw_envelope_add(envelope, 150, 700);
+    assert_int_equal(mw_envelope_finish(envelope, 200, &points, &count), 0);
+    for (size_t i = 0; i < count; i++) {
+        if (points[i].low == points[i].high)
+            continue;
+        assert_true(points[i].t_us >= 20 && points[i].t_us <= 90);
+        assert_true(points[i].low == 100 && points[i].high == 900);
+        bands++;
+    }
+    assert_in_range(bands, 7, 8);
+    assert_true(points[0].value == 500 && points[count - 1].value == 700);
+    mw_envelope_free(envelope);
 }
 
 static void test_a_series_with_one_change_a_column_is_drawn_exactly(void **state)
@@ -467,6 +542,8 @@ int main(void)
         UNIT_TEST(test_no_value_of_any_series_is_made_up),
         UNIT_TEST(test_nothing_is_drawn_in_holes_and_everything_around_them),
         UNIT_TEST(test_points_are_in_order_inside_the_window_and_few),
+        UNIT_TEST(test_no_value_of_any_bucket_is_lost_and_holes_stay_empty),
+        UNIT_TEST(test_a_bucket_wider_than_columns_is_a_band_over_all_of_them),
         UNIT_TEST(test_a_series_with_one_change_a_column_is_drawn_exactly),
         UNIT_TEST(test_the_mean_of_a_column_is_weighted_with_time),
         UNIT_TEST(test_a_window_that_begins_in_the_middle_begins_with_what_holds_there),

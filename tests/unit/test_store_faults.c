@@ -197,8 +197,8 @@ static void test_a_file_of_a_newer_memwatch_is_not_understood(void **state)
 
 static void test_a_file_that_lacks_a_table_is_damaged(void **state)
 {
-    static const char *const tables[] = {"run", "process", "series",   "sample",
-                                         "gap", "command", "function", "call"};
+    static const char *const tables[] = {"run",     "process",  "series", "sample", "gap",
+                                         "command", "function", "call",   "level",  "given_up"};
 
     for (size_t i = 0; i < MW_COUNT(tables); i++) {
         char *path = unit_path(state, tables[i]), *sql;
