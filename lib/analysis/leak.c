@@ -44,16 +44,20 @@ static double jitter(const struct mw_look *look)
     return mw_deviation(moves, look->count - 1);
 }
 
-/* The largest rise from the end of one segment to the start of the next. */
-static double largest_step(const struct mw_look *look)
+/* The largest rise from the end of one segment to the start of the next, and its place. */
+static double largest_step(const struct mw_look *look, double *ret_place)
 {
     double most = 0;
 
+    *ret_place = 0;
     for (size_t s = 1; s < look->segment_count; s++) {
         const struct mw_segment *before = &look->segments[s - 1], *after = &look->segments[s];
         double end = before->at_from + before->slope * (double)(before->to - before->from);
 
-        most = fmax(most, after->at_from - end);
+        if (after->at_from - end > most) {
+            most = after->at_from - end;
+            *ret_place = (double)after->from * look->scale;
+        }
     }
     return most;
 }
@@ -103,11 +107,24 @@ static bool is_certain(const struct mw_judgement *judgement, const struct mw_loo
     }
 }
 
+/* How far a sawtooth reaches above its floor. */
+static double tooth_height(const struct mw_look *look, const struct mw_bins *bins)
+{
+    double heights[MW_BIN_COUNT] = {0};
+
+    for (size_t i = 0; i < look->count; i++) {
+        const struct mw_bin *bin = &bins->bins[look->start + i];
+
+        heights[i] = bin->held_s > 0 ? bin->high - look->values[i] : NAN;
+    }
+    return mw_quantile(heights, look->count, .95);
+}
+
 static void tell(struct mw_judgement *judgement, const struct mw_look *look,
                  const struct mw_bins *bins)
 {
     double width = bins->width_s, begin_s = bins->origin_s + (double)look->start * width;
-    double margin = mw_student_975(look->growth.freedom) * look->growth.error / width;
+    double place, margin = mw_student_975(look->growth.freedom) * look->growth.error / width;
 
     judgement->bin_s = width;
     judgement->since_s = begin_s;
@@ -117,11 +134,14 @@ static void tell(struct mw_judgement *judgement, const struct mw_look *look,
     judgement->low = judgement->slope - margin;
     judgement->high = judgement->slope + margin;
     judgement->end = look->growth.end;
-    if (look->cycle.kind == MW_CYCLE_SAWTOOTH) /* its floor is that of a period ago */
-        judgement->end += look->growth.slope * look->cycle.period;
     judgement->cycle = look->cycle;
     judgement->cycle.period *= width;
-    judgement->step_bytes = largest_step(look);
+    if (look->cycle.kind == MW_CYCLE_SAWTOOTH) { /* its floor is that of a period ago */
+        judgement->end += look->growth.slope * look->cycle.period;
+        judgement->cycle.amplitude = tooth_height(look, bins);
+    }
+    judgement->step_bytes = largest_step(look, &place);
+    judgement->step_s = begin_s + place * width;
     judgement->fault = look->fault;
     judgement->growth = look->growth;
 }
@@ -129,7 +149,7 @@ static void tell(struct mw_judgement *judgement, const struct mw_look *look,
 /* The time since the last restart of which the memory is known, and whether that is most of it. */
 static double observe(const struct mw_bins *bins, bool *ret_mostly)
 {
-    size_t start = mw_look_start(bins, bins->count);
+    size_t start = mw_look_restart(bins, bins->count);
     double known_s = 0, length_s = bins->end_s - bins->origin_s - (double)start * bins->width_s;
 
     for (size_t i = start; i < bins->count; i++)
@@ -168,6 +188,22 @@ void mw_leak_judge(const struct mw_leak *leak, double now_s, double least_s,
         judgement.certain = is_certain(&judgement, &look);
     }
     *ret_judgement = judgement;
+}
+
+void mw_leak_basis(const struct mw_leak *leak, double now_s, struct mw_basis *ret_basis)
+{
+    struct mw_bins bins = leak->bins;
+    struct mw_look look;
+
+    mw_bins_hold(&bins, now_s);
+    ret_basis->count = 0;
+    if (!mw_look_take(&look, &bins, bins.count, &mw_demands_final))
+        return;
+    ret_basis->count = look.count;
+    for (size_t i = 0; i < look.count; i++) {
+        ret_basis->t_s[i] = bins.origin_s + ((double)(look.start + i) + .5) * bins.width_s;
+        ret_basis->bytes[i] = look.values[i];
+    }
 }
 
 /* How long a slope takes over a distance. */

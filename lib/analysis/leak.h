@@ -50,7 +50,8 @@ struct mw_judgement {
     double since_s;          /* where the judged series begins, behind a restart and a start-up */
     double from_s, to_s;     /* the stretch that slope and growth are of */
     struct mw_cycle cycle;   /* that was taken out; its period in seconds */
-    double step_bytes;       /* the largest step upwards; 0: none */
+    double step_s;           /* where the largest step upwards is */
+    double step_bytes;       /* how high it is; 0: there is none */
     enum mw_fault fault;     /* why the series as a whole is no sustained growth */
     bool seen_before;        /* the growth was there at four fifths of the time, too */
     struct mw_growth growth; /* what was measured of that stretch; its unit of time is bin_s */
@@ -69,6 +70,15 @@ void mw_leak_stop(struct mw_leak *leak, double t_s);
  */
 void mw_leak_judge(const struct mw_leak *leak, double now_s, double least_s,
                    struct mw_judgement *ret_judgement);
+
+/* What is judged, at the middles of the bins: in order, NAN where it is not known. */
+struct mw_basis {
+    size_t count;
+    double t_s[MW_BIN_COUNT], bytes[MW_BIN_COUNT];
+};
+
+/* Without what was before a restart and a start-up, spikes and cycles; empty where insufficient. */
+void mw_leak_basis(const struct mw_leak *leak, double now_s, struct mw_basis *ret_basis);
 
 /* When a trend reaches a limit: seconds from the end on. INFINITY: never; 0: it has. */
 struct mw_arrival {

@@ -79,7 +79,7 @@ enum { MOST_RESTARTS = 2, RESTART_REACH = 5 };
 /* The first 24th behind a start is start-up, whatever it looks like. */
 enum { START_UP = 24 };
 
-size_t mw_look_start(const struct mw_bins *bins, size_t count)
+size_t mw_look_restart(const struct mw_bins *bins, size_t count)
 {
     size_t last = 0, restarts = 0;
 
@@ -93,14 +93,14 @@ size_t mw_look_start(const struct mw_bins *bins, size_t count)
         restarts += last == 0 || i - last > RESTART_REACH;
         last = i;
     }
-    if (restarts > MOST_RESTARTS)
-        last = 0;
-    return last + (count - last) / START_UP;
+    return restarts <= MOST_RESTARTS ? last : 0;
 }
 
 static void load(struct mw_look *look, const struct mw_bins *bins, size_t count)
 {
-    look->start = mw_look_start(bins, count);
+    size_t restart = mw_look_restart(bins, count);
+
+    look->start = restart + (count - restart) / START_UP;
     look->count = count - look->start;
     for (size_t i = 0; i < look->count; i++) {
         look->values[i] = mw_bins_mean(bins, look->start + i);
@@ -117,9 +117,17 @@ static size_t known_places(const struct mw_look *look)
     return known;
 }
 
+/*
+ * A sawtooth is looked for before spikes are taken out, which its peaks would pass for; a cycle
+ * behind that, since spikes would hide it.
+ */
 static void take_cycle_out(struct mw_look *look)
 {
     look->cycle = mw_cycle_find(look->values, look->count);
+    if (look->cycle.kind != MW_CYCLE_SAWTOOTH) {
+        mw_remove_spikes(look->values, look->count);
+        look->cycle = mw_cycle_find(look->values, look->count);
+    }
     if (look->cycle.kind == MW_CYCLE_SAWTOOTH)
         mw_cycle_floor(&look->cycle, look->lows, look->values, look->count);
     else
@@ -243,9 +251,10 @@ bool mw_look_take(struct mw_look *ret_look, const struct mw_bins *bins, size_t c
     load(ret_look, bins, count);
     if (known_places(ret_look) < LEAST_PLACES)
         return false;
-    mw_remove_spikes(ret_look->values, ret_look->count);
     if (demands->cycles)
         take_cycle_out(ret_look);
+    else
+        mw_remove_spikes(ret_look->values, ret_look->count);
     find_segments(ret_look);
     look_for_growth(ret_look, demands);
     return ret_look->whole.to > 0;

@@ -51,9 +51,9 @@ extern const struct mw_demands mw_demands_final;
 /* Ask for less: to suspect growth, and to tell whether it was there at an earlier time as well. */
 extern const struct mw_demands mw_demands_suspect, mw_demands_early;
 
-/* Places are bins, counted from the one behind the last restart. */
+/* Places are bins, counted from the first that counts. */
 struct mw_look {
-    size_t start;                /* that bin */
+    size_t start;                /* the first bin that counts: behind a restart and a start-up */
     size_t count;                /* of places */
     double values[MW_BIN_COUNT]; /* what is judged; NAN: not known */
     double lows[MW_BIN_COUNT];
@@ -66,8 +66,8 @@ struct mw_look {
     struct mw_growth whole, growth; /* from the start, and of the stretch that grows or the whole */
 };
 
-/* The first bin of what counts among the first `count`: behind a restart and a start-up. */
-size_t mw_look_start(const struct mw_bins *bins, size_t count);
+/* The first bin behind the last restart among the first `count`; 0 where there was none. */
+size_t mw_look_restart(const struct mw_bins *bins, size_t count);
 
 /* Looks at the first `count` bins. False where too few of them are known to say anything. */
 bool mw_look_take(struct mw_look *ret_look, const struct mw_bins *bins, size_t count,
