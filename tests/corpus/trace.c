@@ -346,11 +346,19 @@ static double height(const struct shape *shape, double u)
     }
 }
 
-static double height_without_cycle(const struct shape *shape, double u)
+/* The shape at its end, with the mean of a cycle instead of where it happens to be. */
+static double height_reached(const struct shape *shape)
 {
-    bool cycles = shape->class == CORPUS_SAWTOOTH_LEAK || shape->class == CORPUS_DIURNAL_LEAK;
+    enum { PARTS = 256 };
+    double mean = 0;
 
-    return cycles ? u : height(shape, u);
+    if (shape->class == CORPUS_SAWTOOTH_LEAK)
+        return 1;
+    if (shape->class != CORPUS_DIURNAL_LEAK)
+        return height(shape, 1);
+    for (int i = 0; i < PARTS; i++)
+        mean += daily(shape, (double)i / PARTS / shape->b) / PARTS;
+    return 1 + shape->a * mean;
 }
 
 /* --- noise ------------------------------------------------------------------------------------ */
@@ -461,7 +469,7 @@ static void tell_truth(struct corpus_trace *trace, const struct shape *shape,
     trace->onset_s = restart_s + from * length_s;
     trace->slope = corpus_class_leaks(trace->class) ? level->rise / (length_s * (1 - from)) : 0;
     trace->straight = corpus_class_leaks(trace->class) && trace->class != CORPUS_ACCELERATING;
-    trace->reached = level->base + level->rise * height_without_cycle(shape, 1);
+    trace->reached = level->base + level->rise * height_reached(shape);
     trace->limit = level->base + level->rise * uniform(chance, 2, 8);
 }
 

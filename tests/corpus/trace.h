@@ -87,8 +87,8 @@ struct corpus_trace {
     double rise_sigma; /* the same, in standard deviations of the noise */
     double slope;      /* bytes a second from onset_s on, on the average; 0: it does not leak */
     bool straight;     /* slope is that of every part */
-    double reached;    /* where the trend is at the end, noise and cycles aside */
-    double limit;      /* that memory must not reach */
+    double reached; /* where the trend is at the end: the floor of a sawtooth, the mean of a day */
+    double limit;   /* that memory must not reach */
     double *times, *values;
     size_t count;
     struct corpus_gap gaps[CORPUS_MOST_GAPS];
