@@ -43,7 +43,8 @@ struct command {
 };
 
 extern const struct command run_command, plot_command, list_command, show_command, peak_command,
-    functions_command, rm_command, clean_command, doctor_command, diff_command, check_command;
+    functions_command, rm_command, clean_command, doctor_command, diff_command, check_command,
+    leak_command, import_command;
 
 /* --- reading options -------------------------------------------------------------------------- */
 
