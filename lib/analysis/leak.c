@@ -146,6 +146,19 @@ static void tell(struct mw_judgement *judgement, const struct mw_look *look,
     judgement->growth = look->growth;
 }
 
+/* The bins up to a moment, without the end of the program. */
+static void close_bins(struct mw_bins *bins, double now_s)
+{
+    size_t count;
+
+    mw_bins_hold(bins, now_s);
+    count = mw_look_end(bins);
+    if (count == bins->count)
+        return;
+    bins->count = count;
+    bins->end_s = bins->origin_s + (double)count * bins->width_s;
+}
+
 /* The time since the last restart of which the memory is known, and whether that is most of it. */
 static double observe(const struct mw_bins *bins, bool *ret_mostly)
 {
@@ -167,7 +180,7 @@ void mw_leak_judge(const struct mw_leak *leak, double now_s, double least_s,
     struct mw_look look, second;
     bool mostly;
 
-    mw_bins_hold(&bins, now_s);
+    close_bins(&bins, now_s);
     judgement.observed_s = observe(&bins, &mostly);
     judgement.since_s = judgement.from_s = bins.origin_s;
     judgement.to_s = bins.end_s;
@@ -195,7 +208,7 @@ void mw_leak_basis(const struct mw_leak *leak, double now_s, struct mw_basis *re
     struct mw_bins bins = leak->bins;
     struct mw_look look;
 
-    mw_bins_hold(&bins, now_s);
+    close_bins(&bins, now_s);
     ret_basis->count = 0;
     if (!mw_look_take(&look, &bins, bins.count, &mw_demands_final))
         return;

@@ -96,6 +96,13 @@ size_t mw_look_restart(const struct mw_bins *bins, size_t count)
     return restarts <= MOST_RESTARTS ? last : 0;
 }
 
+size_t mw_look_end(const struct mw_bins *bins)
+{
+    size_t fall = mw_look_restart(bins, bins->count);
+
+    return fall > 0 && fall + RESTART_REACH >= bins->count ? fall : bins->count;
+}
+
 static void load(struct mw_look *look, const struct mw_bins *bins, size_t count)
 {
     size_t restart = mw_look_restart(bins, count);

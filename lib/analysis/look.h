@@ -69,6 +69,9 @@ struct mw_look {
 /* The first bin behind the last restart among the first `count`; 0 where there was none. */
 size_t mw_look_restart(const struct mw_bins *bins, size_t count);
 
+/* How many bins there are before a program that ends gives its memory back. */
+size_t mw_look_end(const struct mw_bins *bins);
+
 /* Looks at the first `count` bins. False where too few of them are known to say anything. */
 bool mw_look_take(struct mw_look *ret_look, const struct mw_bins *bins, size_t count,
                   const struct mw_demands *demands);

@@ -248,6 +248,20 @@ static void test_a_restart_begins_anew(void **state)
     assert_near(judgement.slope, MIB / 60, .03 * MIB / 60);
 }
 
+static void test_a_program_that_ends_gives_its_memory_back(void **state)
+{
+    struct mw_leak leak = {0};
+    struct mw_judgement judgement;
+
+    (void)state;
+    for (double t_s = 0; t_s < 2000; t_s++)
+        mw_leak_feed(&leak, t_s, (200 + t_s / 20) * MIB);
+    mw_leak_feed(&leak, 2000, MIB);
+    mw_leak_judge(&leak, 2001, 300, &judgement);
+    assert_int_equal(judgement.verdict, MW_VERDICT_LEAK);
+    assert_near(judgement.slope, MIB / 20, .01 * MIB / 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_too_little_is_insufficient),
         cmocka_unit_test(test_zeros_and_numbers_near_the_largest),
         cmocka_unit_test(test_a_restart_begins_anew),
+        cmocka_unit_test(test_a_program_that_ends_gives_its_memory_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
