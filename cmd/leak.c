@@ -30,7 +30,7 @@ static const struct option_spec options[] = {
     {OPTION_TOTAL, "total", NULL, "judge the sum over all processes alone"},
     {OPTION_METRIC, "metric", "NAME",
      "anon (default where it is known: memory that belongs to no file),\nrss or pss"},
-    {OPTION_LIMIT, "limit", "SIZE", "tell when this much is reached: 512M, 2GiB"},
+    {OPTION_LIMIT, "limit", "SIZE", "tell when so much resident memory is reached: 512M, 2GiB"},
     {OPTION_MIN_DURATION, "min-duration", "DUR", "judge nothing shorter than this (default: 5m)"},
     {OPTION_FAIL, "fail", NULL, "exit with 3 if there is a leak"},
     {OPTION_JSON, "json", NULL, "print JSON"},

@@ -229,7 +229,7 @@ static int find(struct limits *limits, const struct verdict *verdict, int64_t as
     int code = 0;
 
     if (asked_bytes >= 0)
-        code = add(limits, (double)asked_bytes, (double)asked_bytes, "limit");
+        code = add(limits, (double)asked_bytes, (double)asked_bytes - verdict->shared, "limit");
     /* The tree lives where its first process does; a limit of a single process is not its own. */
     if (!process && recording->process_count > 0)
         process = &recording->processes[0];

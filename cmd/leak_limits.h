@@ -10,7 +10,8 @@
 struct limit {
     char *name;   /* "limit", "cgroup /user.slice", "RLIMIT_AS", "RLIMIT_DATA", "machine" */
     double bytes; /* the limit itself */
-    double at;    /* where it meets the judged series: others use of the same limit */
+    double at;    /* where it meets the judged series: others use of the same limit, and so do
+                     pages that are not judged */
 };
 
 struct limits {

@@ -58,7 +58,8 @@ struct feeder {
     bool in_gap;
     double resident;
     bool any;
-    double first_shared; /* NAN: none yet */
+    double first_shared;         /* NAN: none yet */
+    double highest, shared_then; /* resident; a process that ends gives both back */
 };
 
 static int collect(void *context, const struct mw_sample *sample)
@@ -139,6 +140,10 @@ static int add_resident(void *context, const struct mw_sample *sample)
     catch_up(feeder, sample->t_us);
     feeder->resident = (double)sample->bytes;
     feeder->any = true;
+    if (feeder->resident >= feeder->highest) {
+        feeder->highest = feeder->resident;
+        feeder->shared_then = feeder->shared.value;
+    }
     feed(feeder, sample->t_us);
     return 0;
 }
@@ -201,8 +206,8 @@ int verdict_reach(struct verdict *ret_verdict, struct mw_basis *ret_basis,
         if (feeder->any)
             ret_verdict->last =
                 fmax(feeder->resident - feeder->shared.value, 0) + feeder->swap.value;
-        ret_verdict->shared = feeder->shared.value;
-        ret_verdict->shared_growth = feeder->shared.value - feeder->first_shared;
+        ret_verdict->shared = feeder->shared_then;
+        ret_verdict->shared_growth = feeder->shared_then - feeder->first_shared;
     }
     free(feeder->shared.samples);
     free(feeder->swap.samples);

@@ -37,8 +37,8 @@ struct verdict {
     struct verdict_request request;
     struct mw_judgement judgement; /* its times are since the start of the run */
     double last;                   /* bytes, at the end; NAN: nothing was recorded */
-    double shared;                 /* file and shared pages at the end; 0 where it is not known */
-    double shared_growth;          /* what they grew by, meanwhile; NAN: not known */
+    double shared;                 /* file and shared pages when memory was highest; 0: not known */
+    double shared_growth;          /* what they grew by until then; NAN: not known */
 };
 
 /* ret_basis gets what was judged, and may be NULL. */
