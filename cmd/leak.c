@@ -7,6 +7,7 @@
 #include "util/cleanup.h"
 #include "util/format.h"
 #include "util/parse.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <math.h>
@@ -283,9 +284,23 @@ static int judge_recording(struct report *report, struct recording *recording,
     return code;
 }
 
+/* What a person looks at next. */
+static void print_next(const struct recording *recording, const char *operand)
+{
+    mw_auto_free char *words =
+        mw_text_command((const char *const[]){operand ? operand : recording->path}, 1);
+
+    if (!words)
+        return;
+    printf("next        memwatch plot --leak %s\n", words);
+    if (recording->function_count > 0)
+        printf("            memwatch functions --sort growth %s\n", words);
+}
+
 static int judge_operand(struct report *report, const char *operand, bool several)
 {
     char least[MW_FORMAT_SIZE], count[MW_FORMAT_SIZE];
+    size_t leaks = report->leaks;
     struct recording recording;
     struct mw_error error;
     int code;
@@ -302,6 +317,8 @@ static int judge_operand(struct report *report, const char *operand, bool severa
                report->too_short == 1 ? "process lived" : "processes lived",
                mw_format_duration(least, report->options->least_ns),
                report->too_short == 1 ? "is" : "are");
+    if (code == 0 && report->leaks > leaks && !report->series)
+        print_next(&recording, operand);
     recording_close(&recording);
     return code < 0 ? cmd_fail(&error) : CMD_OK;
 }

@@ -64,7 +64,7 @@ def test_a_leak_in_a_sentence(folder):
     text = folder.call("leak", "--limit", "400M", "a.db").stdout.decode()
     assert re.match(r"leak +program \(4711\): sustained growth of \d+ KiB/min \(\d+ to \d+ KiB/min\) for "
                     r"1 h 5\d min, consistent with a leak\n +the limit of 400 MiB is reached in "
-                    r"(1 h 5\d|2 h \d+) min \(.* to .*\)\n", text), text
+                    r"(1 h 5\d|2 h \d+) min \(.* to .*\)\nnext +memwatch plot --leak a.db\n$", text), text
 
 
 def test_slope_and_time_to_a_limit_in_json(folder):
