@@ -4,6 +4,7 @@
 #include "analysis/trend.h"
 #include "cmd/brackets.h"
 #include "cmd/happenings.h"
+#include "cmd/leak_curves.h"
 #include "cmd/marks.h"
 #include "util/array.h"
 #include "util/cleanup.h"
@@ -328,6 +329,42 @@ static bool has_tree(const struct recording *recording)
            (recording->run->children == MW_CHILDREN_EACH && had_children(recording));
 }
 
+/* Lays the verdict of `leak` over the curve of the tree, or of the largest process. */
+static int add_verdict(struct chart *chart, const struct source *source, struct mw_error *error)
+{
+    const struct chart_options *options = source->options;
+    struct recording *recording = source->recording;
+    bool tree = options->curves != CHART_PROCESSES && has_tree(recording);
+    struct verdict_request request = {
+        .recording = recording,
+        .process = tree ? NULL : largest_process(recording),
+        .from_us = options->from_us,
+        .to_us = source->to_us,
+        .least_s = 0,
+    };
+    struct leak_curves leak;
+    int code = leak_curves_make(&leak, &request, options->metric, options->limit_bytes, error);
+
+    for (size_t i = 0; i < leak.count; i++) {
+        if (code == 0)
+            code = add_curve(chart, &leak.curves[i], CURVE_OF_NONE, error);
+        else
+            leak_curve_clear(&leak.curves[i]);
+    }
+    if (code < 0)
+        return code;
+    chart->plot.to_s = fmax(chart->plot.to_s, leak.to_s);
+    if (!leak.crosses)
+        return 0;
+    if (!leak.crossing.label || !mw_array_reserve(&chart->peaks, chart->plot.peak_count,
+                                                  &chart->peak_room, sizeof *chart->peaks)) {
+        free((void *)(uintptr_t)leak.crossing.label);
+        return out_of_memory(error);
+    }
+    chart->peaks[chart->plot.peak_count++] = leak.crossing;
+    return 0;
+}
+
 /* One recording: its total, its processes, and the proportional memory where that was read. */
 static int trace_recording(struct chart *chart, const struct source *source, struct mw_error *error)
 {
@@ -349,6 +386,8 @@ static int trace_recording(struct chart *chart, const struct source *source, str
         code = trace_processes(chart, source, &main, error);
     if (code == 0 && main.any && (code = add_peak(chart, &main, error)) == 0 && options->slope)
         code = add_trend(chart, &main, source->place, error);
+    if (code == 0 && main.any && options->leak)
+        code = add_verdict(chart, source, error);
     return code;
 }
 

@@ -18,10 +18,12 @@ struct chart_options {
     int64_t from_us, to_us; /* the window; INT64_MAX: to the end */
     enum mw_metric metric;
     enum chart_curves curves;
-    bool slope;        /* a least-squares line, with its value in the legend */
-    bool no_functions; /* leave the functions out that were recorded */
-    bool flame;        /* their calls as boxes in lanes, by depth */
-    const char *title; /* NULL: the command */
+    bool slope;          /* a least-squares line, with its value in the legend */
+    bool leak;           /* the verdict of `leak`, as lines over the curve that it is about */
+    int64_t limit_bytes; /* with leak: a limit that the user names; -1: none */
+    bool no_functions;   /* leave the functions out that were recorded */
+    bool flame;          /* their calls as boxes in lanes, by depth */
+    const char *title;   /* NULL: the command */
     /* Of several recordings, in the legend. NULL: they are numbered from 1 on. */
     const char *const *names;
     unsigned columns; /* of the canvas */

@@ -46,7 +46,7 @@ struct command {
 
 extern const struct command run_command, attach_command, plot_command, list_command, show_command,
     peak_command, functions_command, rm_command, clean_command, doctor_command, diff_command,
-    check_command;
+    check_command, leak_command, import_command;
 
 /* --- reading options -------------------------------------------------------------------------- */
 

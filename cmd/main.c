@@ -9,9 +9,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &run_command,  &attach_command,    &plot_command,  &show_command,
-    &peak_command, &functions_command, &diff_command,  &check_command,
-    &list_command, &rm_command,        &clean_command, &doctor_command,
+    &run_command,       &attach_command, &plot_command,   &show_command,   &peak_command,
+    &functions_command, &leak_command,   &diff_command,   &check_command,  &list_command,
+    &rm_command,        &clean_command,  &import_command, &doctor_command,
 };
 
 enum { COMMAND_COUNT = MW_COUNT(commands) };

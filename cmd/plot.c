@@ -18,6 +18,8 @@ enum {
     OPTION_TOTAL,
     OPTION_PROCESSES,
     OPTION_SLOPE,
+    OPTION_LEAK,
+    OPTION_LIMIT,
     OPTION_FLAME,
     OPTION_SCRIPT
 };
@@ -34,6 +36,9 @@ static const struct option_spec options[] = {
     {OPTION_TOTAL, "total", NULL, "the sum over all processes alone"},
     {OPTION_PROCESSES, "processes", NULL, "the single processes alone"},
     {OPTION_SLOPE, "slope", NULL, "a least-squares line, with its value"},
+    {OPTION_LEAK, "leak", NULL,
+     "the verdict of `leak`: what is judged, its trend, and when it\nmeets a limit"},
+    {OPTION_LIMIT, "limit", "SIZE", "with --leak: a limit to draw, 512M or 2GiB"},
     {'n', "no-functions", NULL, "leave out the functions that were recorded"},
     {OPTION_FLAME, "flame", NULL, "every call of a function as a box, below the memory"},
     {OPTION_SCRIPT, "script", NULL, "print the gnuplot script instead of drawing"},
@@ -52,6 +57,10 @@ static int check_options(const struct chart_options *chart, struct mw_error *err
 {
     if (chart->flame && chart->no_functions)
         return mw_error_set(error, -EINVAL, "--flame and --no-functions exclude each other");
+    if (chart->limit_bytes >= 0 && !chart->leak)
+        return mw_error_set(error, -EINVAL, "--limit is for --leak");
+    if (chart->leak && chart->metric != MW_METRIC_RSS && chart->metric != MW_METRIC_PSS)
+        return mw_error_set(error, -EINVAL, "--leak judges the metrics rss and pss alone");
     return 0;
 }
 
@@ -99,6 +108,11 @@ static int apply_option(struct plot_options *plot, int id, const char *value,
     case OPTION_SLOPE:
         plot->chart.slope = true;
         break;
+    case OPTION_LEAK:
+        plot->chart.leak = true;
+        break;
+    case OPTION_LIMIT:
+        return mw_parse_size(value, &plot->chart.limit_bytes, error);
     case 'n':
         plot->chart.no_functions = true;
         break;
@@ -237,7 +251,8 @@ static int plot_recordings(struct plot_options *plot, char **operands, int opera
 
 static int plot(const struct command *command, int argc, char **argv)
 {
-    struct plot_options plot = {.chart = {.to_us = INT64_MAX, .metric = MW_METRIC_RSS}};
+    struct plot_options plot = {
+        .chart = {.to_us = INT64_MAX, .metric = MW_METRIC_RSS, .limit_bytes = -1}};
     struct cmd_line line = cmd_line(command, argc, argv);
     struct mw_error error;
     int id;

@@ -288,9 +288,10 @@ char *process_label(const struct mw_process *process)
     mw_auto_free char *name = mw_text_printable(process->name ? process->name : "?");
     char *label;
 
-    if (!name || asprintf(&label, "%s (%d)", name, process->pid) < 0)
-        return NULL;
-    return label;
+    /* An imported one has no number. */
+    if (!name || process->pid == 0)
+        return MW_TAKE(name);
+    return asprintf(&label, "%s (%d)", name, process->pid) < 0 ? NULL : label;
 }
 
 char *peak_time(char buffer[static PEAK_TIME_SIZE], const struct mw_peak *peak)

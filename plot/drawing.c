@@ -19,6 +19,10 @@ static const struct stroke strokes[] = {
     [MW_CURVE_TREE] = {"#222222", 2.6, "", 1},
     [MW_CURVE_PSS] = {"#222222", 1.6, " dashtype (9,5)", 7},
     [MW_CURVE_TREND] = {"#a5003c", 1.3, " dashtype (5,4)", 0},
+    [MW_CURVE_FLOOR] = {"#009e73", 1.8, "", 4},
+    [MW_CURVE_GROWTH] = {"#a5003c", 2, " dashtype (8,4)", 2},
+    [MW_CURVE_CUT] = {"#666666", 1, " dashtype (2,3)", 0},
+    [MW_CURVE_LIMIT] = {"#d00000", 1.6, "", 6},
 };
 
 #define GAP_COLOUR "#e4e4e4"
@@ -104,9 +108,15 @@ static void write_ground_entries(struct sheet *sheet)
     }
 }
 
+/* It is laid over what was measured, and goes straight from point to point. */
+static bool is_drawn_over(const struct mw_plot_curve *curve)
+{
+    return curve->kind >= MW_CURVE_TREND;
+}
+
 static bool is_readings(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
-    return curve->kind == MW_CURVE_PSS || (sheet->plot->readings && curve->kind != MW_CURVE_TREND);
+    return curve->kind == MW_CURVE_PSS || (sheet->plot->readings && !is_drawn_over(curve));
 }
 
 /* Readings that are far apart are dots. */
@@ -132,7 +142,7 @@ static void write_curve_blocks(const struct sheet *sheet)
     for (size_t i = 0; i < plot->curve_count; i++) {
         const struct mw_plot_curve *curve = &plot->curves[i];
         struct mw_block_line line = {
-            .straight = is_readings(sheet, curve) || curve->kind == MW_CURVE_TREND,
+            .straight = is_readings(sheet, curve) || is_drawn_over(curve),
             .strokes = sheet->look->characters,
             .band = mw_sheet_has_band(sheet, curve),
             .dot_s = has_dots(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,

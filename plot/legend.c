@@ -60,7 +60,9 @@ bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *cu
 static bool has_bands(const struct sheet *sheet)
 {
     for (size_t i = 0; i < sheet->plot->curve_count; i++) {
-        if (mw_sheet_has_band(sheet, &sheet->plot->curves[i]))
+        const struct mw_plot_curve *curve = &sheet->plot->curves[i];
+
+        if (curve->kind != MW_CURVE_GROWTH && mw_sheet_has_band(sheet, curve))
             return true;
     }
     return false;

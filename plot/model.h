@@ -20,6 +20,11 @@ enum mw_curve_kind {
     MW_CURVE_TREE,    /* the sum over a process tree: drawn strongest */
     MW_CURVE_PSS,     /* proportional memory beside another metric: dashed */
     MW_CURVE_TREND,   /* a straight line laid through another curve */
+    MW_CURVE_FLOOR,   /* what of another curve is judged: below a sawtooth, without a cycle */
+    MW_CURVE_GROWTH,  /* the trend of that, also beyond what was recorded; its band: how sure it is
+                       */
+    MW_CURVE_CUT,     /* an upright line: what lies before it is not judged */
+    MW_CURVE_LIMIT,   /* a level line: what memory must not reach */
 };
 
 /*

@@ -9,7 +9,7 @@ set -eu
 seconds=${1:?"usage: run.sh SECONDS"}
 cd "$(dirname "$0")/../.."
 build=$PWD/build-tests/fuzz
-targets='parse procfs reader text'
+targets='csv parse procfs reader text'
 
 if ! command -v clang >/dev/null; then
     echo 'skipped: fuzz targets need clang'
@@ -46,6 +46,8 @@ done
 { printf 5; cat /proc/self/mountinfo /proc/self/cgroup; } >"$work/procfs/cgroup"
 printf '212 345 2147483647 ' >"$work/procfs/children"
 printf 'a b\033[31m\342\200\256\360\237\230\200\377' >"$work/text/mixed"
+printf 'time_s,rss_bytes,shared_bytes,swap_bytes\n0,4096,1024,0\n1.5e0,8192,0,12\n' >"$work/csv/four"
+printf 'time_s,rss_bytes\n0,NaN\n-1,2\n1,9223372036854775808\n' >"$work/csv/two"
 "$build/tests/fuzz/fuzz_reader" --seed "$work/reader/small.db"
 
 # The working folder of the targets, which write a file of their own.

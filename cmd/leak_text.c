@@ -1,0 +1,302 @@
+#include "cmd/leak_text.h"
+
+#include "cmd/command.h"
+#include "util/cleanup.h"
+#include "util/format.h"
+#include "util/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Behind the verdict's name, and below it. */
+enum { INDENT = 12 };
+
+static char *size(char buffer[static MW_FORMAT_SIZE], double bytes)
+{
+    return mw_format_bytes(buffer, isfinite(bytes) ? llround(fmin(bytes, 9e18)) : 0);
+}
+
+static char *duration(char buffer[static MW_FORMAT_SIZE], double s)
+{
+    return mw_format_duration(buffer, llround(fmin(s, 9e9) * 1e9));
+}
+
+/* A slope in the unit that suits the length of what it was seen in. */
+static char *rate(char buffer[static MW_FORMAT_SIZE], const struct verdict *verdict, double slope)
+{
+    return mw_format_rate(buffer, slope, verdict->judgement.observed_s);
+}
+
+static char *subject(const struct verdict *verdict)
+{
+    const struct mw_process *process = verdict->request.process;
+
+    return process ? process_label(process) : cmd_words("all processes");
+}
+
+/* --- limits ----------------------------------------------------------------------------------- */
+
+/* What lies further away than so many times what was observed is not told as a date. */
+static const double FAR = 10;
+
+/* "the cgroup limit of 512 MiB (/user.slice)" */
+static char *limit_name(const struct limit *limit)
+{
+    static const char group[] = "cgroup ";
+    char bytes[MW_FORMAT_SIZE];
+
+    size(bytes, limit->bytes);
+    if (strcmp(limit->name, "machine") == 0)
+        return cmd_words("the machine's memory of %s", bytes);
+    if (strcmp(limit->name, "limit") == 0)
+        return cmd_words("the limit of %s", bytes);
+    if (strncmp(limit->name, group, sizeof group - 1) == 0)
+        return cmd_words("the cgroup limit of %s (%s)", bytes, limit->name + sizeof group - 1);
+    return cmd_words("the %s of %s", limit->name, bytes);
+}
+
+char *limit_words(const struct verdict *verdict, const struct limit *limit)
+{
+    struct mw_arrival arrival = mw_leak_arrival(&verdict->judgement, limit->at);
+    double far_s = FAR * verdict->judgement.observed_s;
+    char at[MW_FORMAT_SIZE], low[MW_FORMAT_SIZE], high[MW_FORMAT_SIZE];
+    mw_auto_free char *name = limit_name(limit);
+
+    if (!name)
+        return NULL;
+    if (arrival.at_s == 0)
+        return cmd_words("%s is reached already", name);
+    if (!(arrival.at_s <= far_s))
+        return cmd_words("%s is reached in more than %s", name, duration(at, far_s));
+    duration(at, arrival.at_s);
+    duration(low, arrival.low_s);
+    if (!(arrival.high_s <= far_s))
+        return cmd_words("%s is reached in %s (%s at least)", name, at, low);
+    return cmd_words("%s is reached in %s (%s to %s)", name, at, low,
+                     duration(high, arrival.high_s));
+}
+
+const struct limit *binding_limit(const struct verdict *verdict, const struct limits *limits)
+{
+    const struct limit *first = NULL;
+    double first_s = INFINITY;
+
+    for (size_t i = 0; i < limits->count; i++) {
+        double at_s = mw_leak_arrival(&verdict->judgement, limits->items[i].at).at_s;
+
+        if (at_s < first_s) {
+            first_s = at_s;
+            first = &limits->items[i];
+        }
+    }
+    return first;
+}
+
+/* "3.80 to 4.51 MiB/h": the unit once where it is the same. */
+enum { RANGE_SIZE = 2 * MW_FORMAT_SIZE + 8 };
+static char *rate_range(char buffer[static RANGE_SIZE], const struct verdict *verdict)
+{
+    char low[MW_FORMAT_SIZE], high[MW_FORMAT_SIZE];
+    const char *low_unit, *high_unit;
+
+    rate(low, verdict, verdict->judgement.low);
+    rate(high, verdict, verdict->judgement.high);
+    low_unit = strchr(low, ' ');
+    high_unit = strchr(high, ' ');
+    if (low_unit && high_unit && strcmp(low_unit, high_unit) == 0)
+        low[low_unit - low] = '\0';
+    snprintf(buffer, RANGE_SIZE, "%s to %s", low, high);
+    return buffer;
+}
+
+/* --- one sentence a verdict ------------------------------------------------------------------- */
+
+static char *growth_words(const struct verdict *verdict)
+{
+    const struct mw_judgement *judgement = &verdict->judgement;
+    char slope[MW_FORMAT_SIZE], range[RANGE_SIZE], length[MW_FORMAT_SIZE];
+
+    rate(slope, verdict, judgement->slope);
+    rate_range(range, verdict);
+    duration(length, judgement->to_s - judgement->from_s);
+    if (judgement->verdict == MW_VERDICT_LEAK)
+        return cmd_words("sustained growth of %s (%s) for %s, consistent with a leak", slope, range,
+                         length);
+    return cmd_words("growth of %s (%s) for %s, not long or not clear enough to call it a leak: "
+                     "look again when it has run half as long again",
+                     slope, range, length);
+}
+
+static char *filling_words(const struct verdict *verdict)
+{
+    const struct mw_judgement *judgement = &verdict->judgement;
+    char mean[MW_FORMAT_SIZE], late[MW_FORMAT_SIZE];
+
+    return cmd_words("grows ever more slowly, as a cache or a pool does that fills: %s at the end, "
+                     "%s over all. No leak so far; whether it has a bound, only more time tells",
+                     rate(late, verdict, fmax(judgement->growth.late_slope / judgement->bin_s, 0)),
+                     rate(mean, verdict, judgement->slope));
+}
+
+static char *step_words(const struct verdict *verdict)
+{
+    char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
+
+    return cmd_words("went up by %s at about %s at once, and stayed: no sustained growth",
+                     size(bytes, verdict->judgement.step_bytes),
+                     duration(at, verdict->judgement.step_s));
+}
+
+static char *stable_words(const struct verdict *verdict)
+{
+    const struct mw_judgement *judgement = &verdict->judgement;
+    char high[MW_FORMAT_SIZE];
+
+    if (judgement->high <= 0)
+        return cmd_words("does not grow");
+    return cmd_words("no growth that matters: less than %s, if any",
+                     rate(high, verdict, judgement->high));
+}
+
+static char *insufficient_words(const struct verdict *verdict)
+{
+    const struct mw_judgement *judgement = &verdict->judgement;
+    char observed[MW_FORMAT_SIZE], least[MW_FORMAT_SIZE];
+
+    duration(observed, judgement->observed_s);
+    if (isnan(verdict->last))
+        return cmd_words("no %s was recorded", leak_metric_label(verdict->request.metric));
+    if (judgement->observed_s < verdict->request.least_s)
+        return cmd_words("known for %s alone: a verdict needs %s (--min-duration)", observed,
+                         duration(least, verdict->request.least_s));
+    return cmd_words("too much of it is not known: %s in all, with gaps", observed);
+}
+
+static char *verdict_words(const struct verdict *verdict)
+{
+    switch (verdict->judgement.verdict) {
+    case MW_VERDICT_LEAK:
+    case MW_VERDICT_SUSPECT:
+        return growth_words(verdict);
+    case MW_VERDICT_FILLING:
+        return filling_words(verdict);
+    case MW_VERDICT_STEP:
+        return step_words(verdict);
+    case MW_VERDICT_STABLE:
+        return stable_words(verdict);
+    default:
+        return insufficient_words(verdict);
+    }
+}
+
+/* --- evidence --------------------------------------------------------------------------------- */
+
+static void print_line(const char *name, char *words)
+{
+    if (words)
+        printf("%*s%-10s %s\n", INDENT, "", name, words);
+    free(words);
+}
+
+static char *cut_words(const struct mw_judgement *judgement)
+{
+    char from[MW_FORMAT_SIZE], to[MW_FORMAT_SIZE];
+
+    duration(from, judgement->from_s);
+    duration(to, judgement->to_s);
+    if (judgement->from_s - judgement->since_s > judgement->bin_s)
+        return cmd_words("from %s to %s; what was before took another course", from, to);
+    return cmd_words("from %s to %s; what was before is start-up", from, to);
+}
+
+static char *basis_words(const struct mw_judgement *judgement)
+{
+    char period[MW_FORMAT_SIZE], height[MW_FORMAT_SIZE];
+
+    duration(period, judgement->cycle.period);
+    size(height, judgement->cycle.amplitude);
+    if (judgement->cycle.kind == MW_CYCLE_SAWTOOTH)
+        return cmd_words("the floor below a sawtooth of %s that comes about every %s", height,
+                         period);
+    if (judgement->cycle.kind == MW_CYCLE_PERIODIC)
+        return cmd_words("without a cycle of %s that comes every %s", height, period);
+    return cmd_words("as it is: neither sawtooth nor cycle");
+}
+
+static char *trend_words(const struct mw_judgement *judgement)
+{
+    const struct mw_growth *growth = &judgement->growth;
+    char net[MW_FORMAT_SIZE], noise[MW_FORMAT_SIZE];
+
+    return cmd_words("rises %s; t = %.1f in noise of %s that %s", size(net, growth->net),
+                     growth->slope / growth->error, size(noise, growth->noise),
+                     growth->walk > .3  ? "wanders"
+                     : growth->walk > 0 ? "wanders a little"
+                                        : "returns to its line");
+}
+
+static char *shape_words(const struct mw_judgement *judgement)
+{
+    const struct mw_growth *growth = &judgement->growth;
+
+    return cmd_words(
+        "slope of the last half %.2f and third %.2f of the whole; as a cache: %.2f "
+        "at the end (t = %.1f); largest step %.0f %%, largest fall %.0f %% of the rise",
+        growth->half_ratio, growth->third_ratio, growth->slowing, growth->slowing_t,
+        100 * fmax(growth->largest_step, 0), 100 * fmax(growth->drawdown, 0));
+}
+
+/* Why the series as a whole is no sustained growth. */
+static const char *fault_words(enum mw_fault fault)
+{
+    static const char *const words[] = {
+        [MW_FAULT_NONE] = "grows all the way",
+        [MW_FAULT_SMALL] = "the rise is below 1 MiB, 2 % of the level or three times the noise",
+        [MW_FAULT_CHANCE] = "noise that wanders may rise as much by chance",
+        [MW_FAULT_SLOWING] = "it slows down",
+        [MW_FAULT_STEPPED] = "one step is much of the rise",
+        [MW_FAULT_FALLS] = "it falls again in between",
+        [MW_FAULT_OLD] = "memory was as high before",
+    };
+
+    return words[fault];
+}
+
+static void print_evidence(const struct verdict *verdict, const struct limits *limits)
+{
+    const struct mw_judgement *judgement = &verdict->judgement;
+    char shared[MW_FORMAT_SIZE];
+
+    if (judgement->verdict == MW_VERDICT_INSUFFICIENT)
+        return;
+    print_line("judged", cut_words(judgement));
+    print_line("series", basis_words(judgement));
+    print_line("trend", trend_words(judgement));
+    print_line("shape", shape_words(judgement));
+    print_line("whole", cmd_words("%s", fault_words(judgement->fault)));
+    if (judgement->verdict == MW_VERDICT_LEAK)
+        print_line("before", cmd_words("the growth was there at four fifths of the time, too"));
+    if (fabs(verdict->shared_growth) > 0)
+        print_line("beside", cmd_words("file and shared pages changed by %s, which is no leak",
+                                       size(shared, verdict->shared_growth)));
+    for (size_t i = 0; i < limits->count; i++)
+        print_line("limit", limit_words(verdict, &limits->items[i]));
+}
+
+void print_verdict(const struct verdict *verdict, const struct limits *limits, bool evidence)
+{
+    const struct mw_judgement *judgement = &verdict->judgement;
+    bool grows = judgement->verdict == MW_VERDICT_LEAK || judgement->verdict == MW_VERDICT_SUSPECT;
+    const struct limit *limit = grows ? binding_limit(verdict, limits) : NULL;
+    mw_auto_free char *who = subject(verdict), *words = verdict_words(verdict);
+    mw_auto_free char *when = limit ? limit_words(verdict, limit) : NULL;
+
+    printf("%-*s %s: %s\n", INDENT - 1, mw_verdict_name(judgement->verdict), who ? who : "?",
+           words ? words : "?");
+    if (when && !evidence)
+        printf("%*s%s\n", INDENT, "", when);
+    if (evidence)
+        print_evidence(verdict, limits);
+}

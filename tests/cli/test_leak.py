@@ -1,0 +1,243 @@
+"""The verdict on a recording, as a person and a script get it."""
+
+import json
+import math
+import os
+import random
+import re
+
+import pytest
+
+from conftest import Guided, assert_one_line, execute, guided, make_recording, query
+
+MIB = 1 << 20
+KEYS = {"pid", "command", "metric", "verdict", "confidence", "slope_bytes_per_s", "ci_low", "ci_high",
+        "observed_s", "evidence", "limits"}
+
+
+def course(name):
+    """The memory in MiB at u, from 0 to 1."""
+    return {
+        "leak": lambda u: 200 + 100 * u,
+        "filling": lambda u: 200 - 100 * math.expm1(-5 * u),
+        "step": lambda u: 280 if u > .4 else 200,
+        "stable": lambda u: 200,
+        "sawtooth": lambda u: 200 + 60 * u + 90 * (u * 20 % 1),
+    }[name]
+
+
+def record(folder, name="leak", file="a.db", *, seconds=7200, every=4, noise=2, shared=None):
+    """A recording of one process whose memory takes that course."""
+    chance = random.Random(1)
+    samples = [(t * 1_000_000, int((course(name)(t / seconds) + chance.gauss(0, noise)) * 1024))
+               for t in range(0, seconds, every)]
+    path = make_recording(folder / file, samples, duration_us=seconds * 1_000_000)
+    if shared:
+        execute(path, *(f"INSERT OR REPLACE INTO sample VALUES (2, {t * 1_000_000}, {int(shared(t / seconds) * 1024)})"
+                        for t in range(0, min(seconds, 2000), every)))
+    return path
+
+
+def judge(folder, *words):
+    """What leak --json says of each series."""
+    result = folder.call("leak", "--json", *map(str, words))
+    assert (result.returncode, result.stderr) == (0, b""), result
+    series = json.loads(result.stdout)["series"]
+    assert all(set(one) == KEYS for one in series)
+    return series
+
+
+@pytest.mark.parametrize("name, verdict", [("leak", "leak"), ("filling", "filling"), ("step", "step"),
+                                           ("stable", "stable"), ("sawtooth", "leak")])
+def test_each_course_has_its_verdict(folder, name, verdict):
+    record(folder, name)
+    tree, process = judge(folder, "a.db")
+    assert (tree["pid"], process["pid"]) == (None, 4711)
+    assert tree["verdict"] == process["verdict"] == verdict
+    result = folder.call("leak", "a.db")
+    assert result.returncode == 0 and result.stderr == b""
+    assert result.stdout.decode().startswith(f"{verdict} ")
+
+
+def test_a_leak_in_a_sentence(folder):
+    record(folder)
+    text = folder.call("leak", "--limit", "400M", "a.db").stdout.decode()
+    assert re.match(r"leak +program \(4711\): sustained growth of \d+ KiB/min \(\d+ to \d+ KiB/min\) for "
+                    r"1 h 5\d min, consistent with a leak\n +the limit of 400 MiB is reached in "
+                    r"(1 h 5\d|2 h \d+) min \(.* to .*\)\nnext +memwatch plot --leak a.db\n$", text), text
+
+
+def test_slope_and_time_to_a_limit_in_json(folder):
+    record(folder)
+    process = judge(folder, "--limit", "400M", "a.db")[1]
+    truth = 100 * MIB / 7200
+    assert process["confidence"] == "high" and process["metric"] == "anon"
+    assert process["slope_bytes_per_s"] == pytest.approx(truth, rel=.05)
+    assert process["ci_low"] < truth < process["ci_high"]
+    limit, = process["limits"]
+    assert (limit["name"], limit["bytes"]) == ("limit", 400 * MIB)
+    assert limit["eta_s"] == pytest.approx(7200, rel=.1)
+    assert limit["eta_low_s"] <= limit["eta_s"] <= limit["eta_high_s"]
+
+
+def test_a_limit_below_the_present_value_is_reached_already(folder):
+    record(folder)
+    assert "is reached already" in folder.call("leak", "--limit", "100M", "a.db").stdout.decode()
+    assert judge(folder, "--limit", "100M", "a.db")[1]["limits"][0]["eta_s"] == 0
+
+
+def test_a_limit_far_away_is_told_as_that(folder):
+    record(folder)
+    assert "in more than" in folder.call("leak", "--limit", "1T", "a.db").stdout.decode()
+
+
+def test_what_does_not_grow_meets_no_limit(folder):
+    record(folder, "stable")
+    assert judge(folder, "--limit", "400M", "a.db")[1]["limits"][0]["eta_s"] is None
+
+
+def test_verbose_tells_what_the_verdict_rests_on(folder):
+    record(folder, "sawtooth")
+    text = folder.call("leak", "-v", "--limit", "400M", "a.db").stdout.decode()
+    for word in ("judged", "series", "floor below a sawtooth", "trend", "shape", "before", "limit"):
+        assert word in text, word
+
+
+def test_fail_makes_a_leak_an_exit_status(folder):
+    record(folder)
+    record(folder, "stable", "b.db")
+    assert folder.call("leak", "--fail", "a.db").returncode == 3
+    assert folder.call("leak", "--fail", "b.db").returncode == 0
+    assert folder.call("leak", "--fail", "b.db", "a.db").returncode == 3
+    assert folder.call("leak", "--fail", "--json", "a.db").returncode == 3
+
+
+def test_growth_of_shared_pages_is_no_leak(folder):
+    """The resident memory grows by what is shared: that is told beside the verdict."""
+    record(folder, "leak", seconds=2000, every=2, shared=lambda u: 100 * u)
+    process = judge(folder, "a.db")[1]
+    assert process["metric"] == "anon" and process["verdict"] == "stable"
+    assert process["evidence"]["shared_growth_bytes"] == pytest.approx(100 * MIB, rel=.01)
+    assert judge(folder, "--metric", "rss", "a.db")[1]["verdict"] == "leak"
+
+
+def test_a_window_is_judged_alone(folder):
+    record(folder, "step")
+    process = judge(folder, "-w", "1h,", "a.db")[1]
+    assert process["verdict"] == "stable" and process["evidence"]["from_s"] >= 3600
+    result = folder.call("leak", "-w", "3h,", "a.db")
+    assert result.returncode == 1 and "after the end" in assert_one_line(result.stderr)
+
+
+def test_short_recordings_are_insufficient(folder):
+    record(folder, seconds=100, every=1)
+    tree, process = judge(folder, "a.db")
+    assert process["verdict"] == "insufficient" and process["slope_bytes_per_s"] is None
+    assert "5 min" in folder.call("leak", "a.db").stdout.decode()
+    assert judge(folder, "--min-duration", "1m", "a.db")[1]["verdict"] != "insufficient"
+
+
+@pytest.mark.parametrize("samples", [[(0, 100), (1000, 200)], [(0, 0)],
+                                     [(t * 1_000_000, 0) for t in range(1000)],
+                                     [(t * 1_000_000, (1 << 53) - 1) for t in range(0, 1000, 10)]])
+def test_series_that_say_little_are_no_leak(folder, samples):
+    make_recording(folder / "a.db", samples, duration_us=1_000_000_000)
+    assert judge(folder, "a.db")[1]["verdict"] in ("insufficient", "stable")
+
+
+def test_gaps_of_days_are_not_bridged(folder):
+    path = record(folder, seconds=600, every=1)
+    execute(path, "UPDATE run SET duration_us = 900000000000",
+            "UPDATE process SET end_us = 900000000000",
+            "INSERT INTO gap VALUES (1, 600000000, 899999000000, 1000)")
+    process = judge(folder, path)[1]
+    assert process["verdict"] == "insufficient" and process["observed_s"] < 700
+
+
+def test_processes_of_a_short_life_are_counted(folder):
+    path = record(folder)
+    execute(path, *(f"INSERT INTO process (id, run, pid, ppid, start_us, end_us) "
+                    f"VALUES ({n}, 1, {n}, 1, 0, 1000)" for n in range(10, 1010)))
+    text = folder.call("leak", path).stdout.decode()
+    assert "1,000 processes lived less than 5 min 0 s and are not judged" in text
+    assert text.count("\n") < 6
+    assert len(judge(folder, path)) == 1002
+
+
+def test_one_process_or_the_total(folder):
+    record(folder)
+    assert [one["pid"] for one in judge(folder, "--process", "4711", "a.db")] == [4711]
+    assert [one["pid"] for one in judge(folder, "--total", "a.db")] == [None]
+    result = folder.call("leak", "--process", "1", "a.db")
+    assert result.returncode == 1 and "no process 1" in assert_one_line(result.stderr)
+
+
+@pytest.mark.parametrize("words", [["--process", "1", "--total"], ["--metric", "uss"], ["--limit", "x"],
+                                   ["--process", "x"], ["-w", "2,1"], ["--min-duration", "-1"]])
+def test_options_that_make_no_sense_are_told(folder, words):
+    result = folder.call("leak", *words)
+    assert result.returncode == 2
+    assert "memwatch leak -h" in assert_one_line(result.stderr)
+
+
+def test_hostile_names_are_harmless(folder):
+    path = record(folder)
+    execute(path, "UPDATE image SET name = char(27) || '[31m' || char(10)")
+    output = folder.call("leak", "-v", path).stdout
+    assert b"\x1b" not in output and output.count(b"(4711)") == 1
+
+
+def test_limits_of_a_process_that_lives(folder):
+    """While it is recorded, the limits that hold for the process are found."""
+    command = guided("import resource\n"
+                     "resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))\n"
+                     "print('set', flush=True)\nwait_for('go')\n")
+    with Guided(folder, command) as run:
+        assert run.line() == "set"
+        run.see("SELECT 1 FROM sample")
+        limits = {one["name"]: one for one in judge(folder, "a.db")[1]["limits"]}
+        assert limits["RLIMIT_AS"]["bytes"] == 1 << 40
+        assert limits["machine"]["bytes"] >= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * .9
+        run.allow("go")
+        run.finish()
+    assert judge(folder, "a.db")[1]["limits"] == []
+
+
+def test_the_plot_shows_the_verdict(folder):
+    record(folder, "sawtooth")
+    script = folder.call("plot", "--leak", "--limit", "400M", "--script", "a.db").stdout.decode()
+    for word in ("floor", "judged from here", "leak: ", "limit 400 MiB", "met by the peaks in"):
+        assert word in script, word
+    # The axis reaches to where the limit is met.
+    high = float(re.search(r"set xrange \[0:([\d.]+)\]", script).group(1))
+    assert high > 2.5
+    record(folder, "filling", "b.db")
+    script = folder.call("plot", "--leak", "--script", "b.db").stdout.decode()
+    assert "filling, judged from here" in script
+
+
+def test_the_plot_is_drawn(folder, gnuplot):
+    record(folder)
+    assert folder.call("plot", "--leak", "-o", "a.png", "a.db").returncode == 0
+    assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("words", [["--limit", "1G"], ["--leak", "--metric", "shared"]])
+def test_plot_options_that_make_no_sense_are_told(folder, words):
+    result = folder.call("plot", *words)
+    assert result.returncode == 2
+    assert_one_line(result.stderr)
+
+
+def test_the_plot_of_too_little_says_so(folder):
+    make_recording(folder / "a.db", [(0, 100), (1000, 200)])
+    result = folder.call("plot", "--leak", "-o", "a.txt", "a.db")
+    assert result.returncode == 1 and "too short" in assert_one_line(result.stderr)
+
+
+def test_judging_changes_no_file(folder):
+    path = record(folder)
+    before = path.read_bytes()
+    judge(folder, path)
+    assert path.read_bytes() == before and folder.files() == ["a.db"]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
