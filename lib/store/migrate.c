@@ -1,18 +1,18 @@
 #include "store/migrate.h"
 
 #include "store/sql.h"
+#include "util/cleanup.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char schema[] =
 #include "schema.sql.h"
     ;
-
-/* The rest of the schema from the line that begins so is what the version added. */
-static const char added_in_2[] = "-- Since version 2:";
 
 static int run_sql(sqlite3 *db, const char *path, const char *sql, struct mw_error *error)
 {
@@ -21,24 +21,29 @@ static int run_sql(sqlite3 *db, const char *path, const char *sql, struct mw_err
     return 0;
 }
 
-/* The SQL that brings a file from a version to the next. */
-static const char *step_from(int64_t version)
+/* Where the schema tells what a version added; where it tells of no such version, its end. */
+static const char *added_in(int64_t version)
 {
-    switch (version) {
-    case 1:
-        return strstr(schema, added_in_2);
-    default:
-        return NULL;
-    }
+    char heading[48];
+    const char *found;
+
+    snprintf(heading, sizeof heading, "-- Since version %" PRId64 ":", version);
+    found = strstr(schema, heading);
+    return found ? found : schema + strlen(schema);
 }
 
+/* Brings a file from a version to the next. */
 static int take_step(sqlite3 *db, const char *path, int64_t version, struct mw_error *error)
 {
-    char set_version[64];
-    int code = run_sql(db, path, step_from(version), error);
+    const char *step = added_in(version + 1), *end = added_in(version + 2);
+    mw_auto_free char *sql = NULL;
 
-    snprintf(set_version, sizeof set_version, "PRAGMA user_version = %" PRId64, version + 1);
-    return code == 0 ? run_sql(db, path, set_version, error) : code;
+    if (asprintf(&sql, "%.*s; PRAGMA user_version = %" PRId64, (int)(end - step), step,
+                 version + 1) < 0) {
+        sql = NULL;
+        return mw_error_errno(error, ENOMEM, "%s", path);
+    }
+    return run_sql(db, path, sql, error);
 }
 
 static int take_steps(sqlite3 *db, const char *path, struct mw_error *error)

@@ -2,9 +2,9 @@
  * The versions of the file. Private to lib/store.
  *
  * schema.sql is what a new file gets. To change it: raise MW_SCHEMA_VERSION (sql.h) and
- * user_version (schema.sql), and add to migrate.c the step that brings a file of the version before
- * there. What a version only adds stands at the end of schema.sql, and that is its step; for what
- * it changes the step is SQL of its own.
+ * user_version (schema.sql). What the version adds stands at the end of schema.sql, under a line
+ * that begins with "-- Since version N:", and that is the step which brings a file of the version
+ * before there. A change of what was there before would need a step of its own in migrate.c.
  */
 #ifndef MW_STORE_MIGRATE_H
 #define MW_STORE_MIGRATE_H

@@ -1,5 +1,6 @@
 #include "store/reader.h"
 
+#include "store/events.h"
 #include "store/file.h"
 #include "store/rows.h"
 #include "store/sql.h"
@@ -298,6 +299,20 @@ int mw_reader_gaps(struct mw_reader *reader, int64_t run, struct mw_gap **ret_ga
     *ret_gaps = MW_TAKE(gaps);
     *ret_count = count;
     return 0;
+}
+
+int mw_reader_events(struct mw_reader *reader, int64_t run, struct mw_event **ret_events,
+                     size_t *ret_count, struct mw_error *error)
+{
+    return events_read(reader->db, reader->path, reader->version, run, ret_events, ret_count,
+                       error);
+}
+
+int mw_reader_limits(struct mw_reader *reader, int64_t run, struct mw_limit **ret_limits,
+                     size_t *ret_count, struct mw_error *error)
+{
+    return limits_read(reader->db, reader->path, reader->version, run, ret_limits, ret_count,
+                       error);
 }
 
 /* One row of the table series that a reading goes through. */

@@ -51,6 +51,15 @@ typedef int mw_call_fn(void *context, const struct mw_call *call);
 int mw_reader_calls(struct mw_reader *reader, int64_t run, int64_t from_us, int64_t to_us,
                     mw_call_fn *give, void *context, struct mw_error *error);
 
+/*
+ * The events of a run, and the limits that held in it, in the order of time. Files from before
+ * version 3 have neither.
+ */
+int mw_reader_events(struct mw_reader *reader, int64_t run, struct mw_event **ret_events,
+                     size_t *ret_count, struct mw_error *error);
+int mw_reader_limits(struct mw_reader *reader, int64_t run, struct mw_limit **ret_limits,
+                     size_t *ret_count, struct mw_error *error);
+
 /* Where samples go. Anything but 0 ends the reading and is returned. */
 typedef int mw_sample_fn(void *context, const struct mw_sample *sample);
 

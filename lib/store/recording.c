@@ -17,6 +17,12 @@ static const char *const outcome_names[] = {
     [MW_OUTCOME_IMPORTED] = "imported",   [MW_OUTCOME_ABORTED] = "aborted",
 };
 
+static const char *const event_names[] = {
+    [MW_EVENT_ATTACHED] = "attached", [MW_EVENT_RESTARTED] = "restarted",
+    [MW_EVENT_DETACHED] = "detached", [MW_EVENT_LIMIT] = "limit",
+    [MW_EVENT_OOM_KILL] = "oom-kill", [MW_EVENT_VERDICT] = "verdict",
+};
+
 static int find_name(const char *const *names, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++) {
@@ -44,6 +50,16 @@ int mw_children_parse(const char *name)
 int mw_outcome_parse(const char *name)
 {
     return find_name(outcome_names, MW_COUNT(outcome_names), name);
+}
+
+const char *mw_event_kind_name(enum mw_event_kind kind)
+{
+    return event_names[kind];
+}
+
+int mw_event_kind_parse(const char *name)
+{
+    return find_name(event_names, MW_COUNT(event_names), name);
 }
 
 static void free_strings(char **strings, size_t count)
@@ -76,4 +92,18 @@ void mw_function_clear(struct mw_function *function)
     free(function->name);
     free(function->file);
     *function = (struct mw_function){0};
+}
+
+void mw_event_clear(struct mw_event *event)
+{
+    free(event->name);
+    free(event->note);
+    *event = (struct mw_event){0};
+}
+
+void mw_limit_clear(struct mw_limit *limit)
+{
+    free(limit->name);
+    free(limit->place);
+    *limit = (struct mw_limit){0};
 }

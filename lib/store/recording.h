@@ -146,6 +146,41 @@ struct mw_gap {
     uint64_t ticks;
 };
 
+/* What may happen to a run beside its numbers: see the table event. */
+enum mw_event_kind {
+    MW_EVENT_ATTACHED,
+    MW_EVENT_RESTARTED,
+    MW_EVENT_DETACHED,
+    MW_EVENT_LIMIT, /* that the user set: crossed */
+    MW_EVENT_OOM_KILL,
+    MW_EVENT_VERDICT,
+};
+
+/* "attached", "oom-kill" …: as in the file and in JSON. */
+const char *mw_event_kind_name(enum mw_event_kind kind);
+int mw_event_kind_parse(const char *name); /* or -1 */
+
+/* An event. The table event says what name, value and note are for each kind. */
+struct mw_event {
+    enum mw_event_kind kind;
+    int64_t process; /* id; -1: the whole tree */
+    int64_t t_us;
+    char *name; /* NULL: none; any bytes */
+    bool has_value, has_limit;
+    int64_t value, limit_value;
+    char *note; /* NULL: none */
+};
+
+/* A limit that held from since_us on, until one follows with the same process, name and place. */
+struct mw_limit {
+    int64_t process; /* id; -1: set by the user, for the whole tree */
+    int64_t since_us;
+    char *name;        /* "max-rss", "memory.max", "RLIMIT_AS" …: see the table run_limit */
+    char *place;       /* path of the cgroup, any bytes; "" for the others */
+    int64_t value;     /* bytes, or processes; -1: no limit from now on */
+    int64_t window_us; /* of "max-growth"; -1 for the others */
+};
+
 /* A value that holds from t_us until the next sample of its series. */
 struct mw_sample {
     int64_t t_us;
@@ -156,5 +191,7 @@ struct mw_sample {
 void mw_run_clear(struct mw_run *run);
 void mw_process_clear(struct mw_process *process);
 void mw_function_clear(struct mw_function *function);
+void mw_event_clear(struct mw_event *event);
+void mw_limit_clear(struct mw_limit *limit);
 
 #endif

@@ -1,8 +1,8 @@
--- The memwatch file, version 2: a time series of memory for one or more recorded runs.
+-- The memwatch file, version 3: a time series of memory for one or more recorded runs.
 --
 -- Any SQLite client can read it (SQLite 3.37 or later, for STRICT). People want the views at the
--- end: runs, processes, samples, memory, tree, functions, calls. The tables store what was measured, in the smallest
--- form that loses nothing:
+-- end: runs, processes, samples, memory, tree, functions, calls, events, limits. The tables store what
+-- was measured, in the smallest form that loses nothing:
 --
 --   * Time is microseconds since the start of the run, on CLOCK_MONOTONIC; the table clock says
 --     which date that was. A run starts when exec of its program has succeeded.
@@ -13,7 +13,7 @@
 --     UTF-8.
 
 PRAGMA application_id = 0x6D776368; -- "mwch"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE run (
     id                 INTEGER PRIMARY KEY,
@@ -214,8 +214,8 @@ WHERE process = (SELECT min(id) FROM process WHERE process.run = memory.run)
                         AND metric = 'rss'), 9e18);
 
 -- ---------------------------------------------------------------------------------------------
--- Since version 2: functions that the program marked, and their calls. Everything from the line
--- above on is also what brings a file of version 1 here.
+-- Since version 2: functions that the program marked, and their calls. What stands between two
+-- such lines is also what brings a file of the version before there.
 
 CREATE TABLE function (
     id                 INTEGER PRIMARY KEY,
@@ -284,3 +284,61 @@ SELECT function.run, call.function, name, number, call.process, pid, thread, tra
        (enter_us + peak_to_dt_us) / 1e6 AS peak_to_s,
        CASE peak_is_kernels WHEN 1 THEN 'kernel' WHEN 0 THEN 'sampled' END AS peak_source
 FROM call JOIN function ON function.id = call.function LEFT JOIN process ON process.id = call.process;
+
+-- ---------------------------------------------------------------------------------------------
+-- Since version 3: what happened beside the numbers, and the limits that held.
+
+CREATE TABLE event (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    process            INTEGER REFERENCES process, -- null: the whole tree
+    t_us               INTEGER NOT NULL,
+    kind               TEXT    NOT NULL
+                       -- The recording begins with a process that ran already.
+                       CHECK (kind IN ('attached',
+                       -- The process took the place of one that had ended.
+                       'restarted',
+                       -- The recording ended before its processes: note says why.
+                       'detached',
+                       -- A limit that the user set was crossed: name is that of the limit, value
+                       -- what was measured, limit_value the limit; note says what was done.
+                       'limit',
+                       -- The kernel ended the process because its memory cgroup was full: name is
+                       -- the path of the cgroup, limit_value its limit.
+                       'oom-kill',
+                       -- Whether memory leaks is judged anew: name is the verdict, value the
+                       -- growth in bytes a second, note the verdict as a sentence.
+                       'verdict')),
+    name               TEXT,
+    value              INTEGER,          -- bytes; of the limit max-processes: processes
+    limit_value        INTEGER,          -- in the unit of value
+    note               TEXT
+) STRICT;
+CREATE INDEX event_by_run ON event (run, t_us);
+
+-- A row for each limit that was found, and one more whenever it was seen to have changed. A limit
+-- is known by its process, its name and its place, and holds from since_us on.
+CREATE TABLE run_limit (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    process            INTEGER REFERENCES process, -- in which it was found; null: set for the tree
+    since_us           INTEGER NOT NULL,
+    -- Set by the user: 'max-rss', 'max-growth', 'max-processes'. Of a cgroup, for all of its
+    -- processes together: the kernel's name of the file, 'memory.max', 'memory.high',
+    -- 'memory.swap.max' (version 2), 'memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'
+    -- (version 1). Of the process alone, as in getrlimit(2): 'RLIMIT_AS', 'RLIMIT_DATA'.
+    name               TEXT    NOT NULL,
+    place              TEXT    NOT NULL, -- path of the cgroup; '' for the others
+    value              INTEGER,          -- bytes; of max-processes: processes; null: no limit now
+    window_us          INTEGER           -- of max-growth: value is for so much time
+) STRICT;
+CREATE INDEX run_limit_by_run ON run_limit (run, process);
+
+CREATE VIEW events AS
+SELECT event.run, event.process, pid, t_us / 1e6 AS t_s, kind, name, value, limit_value, note
+FROM event LEFT JOIN process ON process.id = event.process;
+
+CREATE VIEW limits AS
+SELECT run_limit.run, run_limit.process, pid, since_us / 1e6 AS since_s, name, place, value,
+       window_us / 1e6 AS window_s
+FROM run_limit LEFT JOIN process ON process.id = run_limit.process;

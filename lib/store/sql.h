@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 /* The file version that this memwatch writes: user_version in schema.sql. */
-enum { MW_SCHEMA_VERSION = 2 };
+enum { MW_SCHEMA_VERSION = 3 };
 
 #define mw_auto_statement mw_auto(mw_sql_finalize)
 

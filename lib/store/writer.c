@@ -1,6 +1,7 @@
 #include "store/writer.h"
 
 #include "store/ended.h"
+#include "store/events.h"
 #include "store/file.h"
 #include "store/high.h"
 #include "store/migrate.h"
@@ -664,6 +665,30 @@ int mw_writer_add_call(struct mw_writer *writer, uint32_t slot, const struct mw_
     bind_optional(statement, 15, peak->known ? peak->to_us - call->from_us : -1);
     bind_optional(statement, 16, peak->known ? peak->source == MW_PEAK_KERNEL : -1);
     return run_statement(writer, ADD_CALL, error);
+}
+
+int mw_writer_add_event(struct mw_writer *writer, uint32_t slot, const struct mw_event *event,
+                        struct mw_error *error)
+{
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    return events_add(writer->db, writer->run, process_in(writer, slot), event)
+               ? 0
+               : fail(writer, error);
+}
+
+int mw_writer_add_limit(struct mw_writer *writer, uint32_t slot, const struct mw_limit *limit,
+                        struct mw_error *error)
+{
+    int code;
+
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    return limits_add(writer->db, writer->run, process_in(writer, slot), limit)
+               ? 0
+               : fail(writer, error);
 }
 
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,

@@ -105,6 +105,15 @@ int mw_writer_set_function(struct mw_writer *writer, const struct mw_function *f
 int mw_writer_add_call(struct mw_writer *writer, uint32_t slot, const struct mw_call *call,
                        struct mw_error *error);
 
+/*
+ * Something that happened to the process that has the slot, or had it last, or with MW_SLOT_TREE to
+ * all of them; and a limit of it. The field process of the struct is ignored.
+ */
+int mw_writer_add_event(struct mw_writer *writer, uint32_t slot, const struct mw_event *event,
+                        struct mw_error *error);
+int mw_writer_add_limit(struct mw_writer *writer, uint32_t slot, const struct mw_limit *limit,
+                        struct mw_error *error);
+
 /* What CLOCK_REALTIME said at a moment of the run, in nanoseconds since 1970. */
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,
                         struct mw_error *error);

@@ -311,7 +311,7 @@ def test_old_file_has_no_functions_and_stays_as_it_is(folder, old):
 
 def test_old_file_takes_a_further_run(folder, old):
     folder.record("true", file="old.db")
-    assert query(old, "PRAGMA user_version") == [(2,)]
+    assert query(old, "PRAGMA user_version") == [(3,)]
     runs = folder.show("old.db")["runs"]
     assert len(runs) == 2 and runs[0]["peak"]["bytes"] == 1 << 20
     add_function(old, "f", run=2, peak_kib=1, peak_from_us=0, peak_to_us=0)

@@ -47,6 +47,25 @@ static int check_call(void *context, const struct mw_call *call)
     return ++*(int *)context > SAMPLE_LIMIT ? 1 : 0;
 }
 
+static void read_events(struct mw_reader *reader, int64_t run)
+{
+    struct mw_error error = {0};
+    struct mw_event *events = NULL;
+    struct mw_limit *limits = NULL;
+    size_t event_count = 0, limit_count = 0;
+
+    check_code(mw_reader_events(reader, run, &events, &event_count, &error), &error);
+    check_code(mw_reader_limits(reader, run, &limits, &limit_count, &error), &error);
+    for (size_t i = 0; i < event_count; i++)
+        mw_event_clear(&events[i]);
+    for (size_t i = 0; i < limit_count; i++) {
+        FUZZ_CHECK(limits[i].name && limits[i].place);
+        mw_limit_clear(&limits[i]);
+    }
+    free(events);
+    free(limits);
+}
+
 static void read_functions(struct mw_reader *reader, int64_t run)
 {
     struct mw_error error = {0};
@@ -108,6 +127,7 @@ static void read_file(const char *path)
         FUZZ_CHECK(runs[i].version && runs[i].cwd && runs[i].scheduling && runs[i].tracking);
         read_processes(reader, runs[i].id);
         read_functions(reader, runs[i].id);
+        read_events(reader, runs[i].id);
         mw_run_clear(&runs[i]);
     }
     free(runs);
@@ -128,6 +148,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < sizeof leftovers / sizeof *leftovers; i++)
         unlink(leftovers[i]);
     return 0;
+}
+
+/* A limit, and that it was crossed. */
+static void write_limit(struct mw_writer *writer)
+{
+    struct mw_limit limit = {.name = (char[]){"max-rss"}, .value = 1 << 20, .window_us = -1};
+    struct mw_event event = {.kind = MW_EVENT_LIMIT, .t_us = 9000, .name = limit.name};
+
+    mw_writer_add_limit(writer, MW_SLOT_TREE, &limit, NULL);
+    mw_writer_add_event(writer, 0, &event, NULL);
 }
 
 /* A function with a few calls. */
@@ -176,6 +206,7 @@ static void write_seed(const char *path)
     }
     mw_writer_add_gap(writer, &(struct mw_gap){1500, 1700, 2}, NULL);
     write_calls(writer);
+    write_limit(writer);
     mw_writer_end_run(writer, MW_OUTCOME_EXITED, 0, -1, -1, NULL);
     mw_writer_close(writer);
 }

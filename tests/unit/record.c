@@ -45,6 +45,22 @@ void record_sample(struct mw_writer *writer, uint32_t slot, int64_t t_us, int64_
     assert_int_equal(mw_writer_add_sample(writer, slot, MW_METRIC_RSS, t_us, kib, NULL), 0);
 }
 
+/* A limit, and that it was crossed. */
+static void record_limit(struct mw_writer *writer)
+{
+    struct mw_limit limit = {.name = (char[]){"max-rss"}, .value = 1 << 20, .window_us = -1};
+    struct mw_event event = {.kind = MW_EVENT_LIMIT,
+                             .t_us = 2500,
+                             .name = limit.name,
+                             .has_value = true,
+                             .value = 2 << 20,
+                             .has_limit = true,
+                             .limit_value = limit.value};
+
+    assert_int_equal(mw_writer_add_limit(writer, MW_SLOT_TREE, &limit, NULL), 0);
+    assert_int_equal(mw_writer_add_event(writer, MW_SLOT_TREE, &event, NULL), 0);
+}
+
 /* A function with one call. */
 static void record_call(struct mw_writer *writer)
 {
@@ -78,6 +94,7 @@ void record_small(const char *path)
     assert_int_equal(mw_writer_add_gap(writer, &(struct mw_gap){3000, 5000, 1}, NULL), 0);
     assert_int_equal(mw_writer_end_process(writer, 1, 6000, 0, -1, NULL), 0);
     record_call(writer);
+    record_limit(writer);
     assert_int_equal(mw_writer_end_run(writer, MW_OUTCOME_EXITED, 0, -1, -1, NULL), 0);
     mw_writer_close(writer);
 }
@@ -215,6 +232,27 @@ static int read_functions(struct mw_reader *reader, int64_t run, struct mw_error
     return code == 0 ? mw_reader_calls(reader, run, 0, INT64_MAX, take_call, NULL, error) : code;
 }
 
+static int read_events(struct mw_reader *reader, int64_t run, struct mw_error *error)
+{
+    struct mw_event *events = NULL;
+    struct mw_limit *limits = NULL;
+    size_t event_count = 0, limit_count = 0;
+    int code = mw_reader_events(reader, run, &events, &event_count, error);
+
+    if (code == 0)
+        code = mw_reader_limits(reader, run, &limits, &limit_count, error);
+    for (size_t i = 0; i < event_count; i++)
+        mw_event_clear(&events[i]);
+    for (size_t i = 0; i < limit_count; i++) {
+        assert_non_null(limits[i].name);
+        assert_non_null(limits[i].place);
+        mw_limit_clear(&limits[i]);
+    }
+    free(events);
+    free(limits);
+    return code;
+}
+
 static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *error)
 {
     struct record_samples samples = {.in_order = true};
@@ -235,6 +273,8 @@ static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *erro
     free(processes);
     if (code == 0)
         code = read_functions(reader, run, error);
+    if (code == 0)
+        code = read_events(reader, run, error);
     if (code == 0)
         code = mw_reader_samples(reader, run, MW_PROCESS_TREE, MW_METRIC_RSS, 0, INT64_MAX,
                                  take_sample, &samples, error);

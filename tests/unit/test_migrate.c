@@ -63,7 +63,7 @@ static void test_a_file_of_version_1_becomes_one_of_this_version(void **state)
     write_version_1(path);
     record_small(path);
     record_small(fresh);
-    assert_int_equal(record_number(path, "PRAGMA user_version"), 2);
+    assert_int_equal(record_number(path, "PRAGMA user_version"), 3);
     assert_int_equal(record_number(path, "SELECT count(*) FROM run"), 2);
     assert_int_equal(count_calls(path, 2), 1);
     assert_int_equal(record_read(path, 1, 1, 0, INT64_MAX).count, 1);

@@ -359,7 +359,7 @@ static void test_a_closed_file_is_one_plain_file_that_says_what_it_is(void **sta
     assert_false(mw_file_is_recording(path));
     assert_int_equal(access(wal, F_OK), -1);
     assert_int_equal(access(shm, F_OK), -1);
-    assert_int_equal(record_number(path, "PRAGMA user_version"), 2);
+    assert_int_equal(record_number(path, "PRAGMA user_version"), 3);
     assert_false(mw_file_is_memwatch("/dev/null"));
     assert_false(mw_file_is_memwatch("/nonexistent"));
     free(path);

@@ -186,7 +186,7 @@ static void test_a_file_of_a_newer_memwatch_is_not_understood(void **state)
     char *path = unit_path(state, "x.db");
 
     record_small(path);
-    record_sql(path, "PRAGMA user_version = 3");
+    record_sql(path, "PRAGMA user_version = 4");
     check_refused(path, -ENOTSUP);
     record_sql(path, "PRAGMA user_version = 0");
     check_refused(path, -EBADMSG);
