@@ -1,8 +1,8 @@
 -- The memwatch file, version 3: a time series of memory for one or more recorded runs.
 --
 -- Any SQLite client can read it (SQLite 3.37 or later, for STRICT). People want the views at the
--- end: runs, processes, samples, memory, tree, functions, calls, events, limits. The tables store what
--- was measured, in the smallest form that loses nothing:
+-- end: runs, processes, samples, memory, tree, functions, calls, events, limits, mappings, growth.
+-- The tables store what was measured, in the smallest form that loses nothing:
 --
 --   * Time is microseconds since the start of the run, on CLOCK_MONOTONIC; the table clock says
 --     which date that was. A run starts when exec of its program has succeeded.
@@ -342,3 +342,55 @@ CREATE VIEW limits AS
 SELECT run_limit.run, run_limit.process, pid, since_us / 1e6 AS since_s, name, place, value,
        window_us / 1e6 AS window_s
 FROM run_limit LEFT JOIN process ON process.id = run_limit.process;
+
+-- Where memory grew (version 3): what a process had mapped, at two moments after its memory had
+-- become suspect.
+
+CREATE TABLE snapshot (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    process            INTEGER NOT NULL REFERENCES process,
+    from_us            INTEGER NOT NULL, -- it was read from then on,
+    to_us              INTEGER NOT NULL, -- until then
+    before             INTEGER REFERENCES snapshot -- that it is compared with; null: the first of two
+) STRICT;
+
+-- Mappings of one kind and name, all together. Both snapshots of a process have the same groups; one
+-- that has none has no row.
+CREATE TABLE mapping (
+    snapshot           INTEGER NOT NULL REFERENCES snapshot,
+    position           INTEGER NOT NULL, -- 0 has the most memory
+    -- 'heap' (brk), 'arena' (malloc, of threads), 'anonymous', 'stack', 'thread-stack', 'file',
+    -- 'shared-memory', 'memfd', 'huge-pages' (hugetlb), 'other' (of the kernel).
+    kind               TEXT    NOT NULL,
+    name               TEXT,             -- path, or the program's name for it; '': it has none;
+                                         -- null: all further names of the kind
+    mappings           INTEGER NOT NULL, -- how many
+    resident_kib       INTEGER NOT NULL, -- smaps: Rss, or *_Hugetlb
+    anonymous_kib      INTEGER NOT NULL, -- of these: Anonymous
+    swapped_kib        INTEGER NOT NULL, -- not resident: Swap
+    PRIMARY KEY (snapshot, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW mappings AS
+SELECT snapshot.run, snapshot.process, pid, snapshot.id AS snapshot, from_us / 1e6 AS t_s, kind,
+       mapping.name, mappings, resident_kib * 1024 AS resident_bytes,
+       anonymous_kib * 1024 AS anonymous_bytes, swapped_kib * 1024 AS swapped_bytes
+FROM snapshot JOIN mapping ON mapping.snapshot = snapshot.id
+JOIN process ON process.id = snapshot.process;
+
+-- Resident and swapped memory from one snapshot to the next. to_s and what belongs to it are null
+-- where the process ended before the second.
+CREATE VIEW growth AS
+SELECT run, process, pid, from_s, to_s, kind, name, from_kib * 1024 AS from_bytes,
+       to_kib * 1024 AS to_bytes, (to_kib - from_kib) * 1024 AS growth_bytes
+FROM (SELECT early.run, early.process, pid, early.from_us / 1e6 AS from_s,
+             late.from_us / 1e6 AS to_s, kind, mapping.name,
+             sum(iif(snapshot IS early.id, resident_kib + swapped_kib, 0)) AS from_kib,
+             iif(late.id, sum(iif(snapshot IS late.id, resident_kib + swapped_kib, 0)), NULL) AS to_kib
+      FROM snapshot AS early LEFT JOIN snapshot AS late ON late.before = early.id
+      JOIN mapping ON mapping.snapshot IN (early.id, late.id)
+      JOIN process ON process.id = early.process
+      WHERE early.before IS NULL
+      GROUP BY early.id, late.id, kind, mapping.name)
+ORDER BY run, from_s, process, growth_bytes DESC, from_bytes DESC;
