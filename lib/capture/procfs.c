@@ -103,7 +103,9 @@ int mw_procfs_parse_stat(const char *text, size_t length, struct mw_stat *ret_st
         !skip_fields(&cursor, 1) || !take_number(&cursor, &stat.start_ticks) || !take(&cursor, ' '))
         return -EBADMSG;
     stat.exiting = flags & EXITING;
-    if (skip_fields(&cursor, 29) && take_number(&cursor, &wait_status) && wait_status <= UINT16_MAX)
+    if (!skip_fields(&cursor, 5) || !take_number(&cursor, &stat.stack_start) || !take(&cursor, ' '))
+        stat.stack_start = 0;
+    if (skip_fields(&cursor, 23) && take_number(&cursor, &wait_status) && wait_status <= UINT16_MAX)
         stat.wait_status = (int)wait_status;
     *ret_stat = stat;
     return 0;

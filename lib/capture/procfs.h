@@ -32,6 +32,7 @@ struct mw_stat {
     bool exiting; /* or a zombie */
     uint64_t threads;
     uint64_t start_ticks; /* start time of the process in clock ticks since boot */
+    uint64_t stack_start; /* address: another after each exec; 0 where it may not be read */
     int wait_status;      /* of a zombie: as wait(2) will give it; 0 where it may not be read; -1
                            * where the kernel does not tell */
 };

@@ -35,8 +35,8 @@ struct mw_keep {
 extern const struct mw_keep mw_keep_all, mw_keep_server;
 
 /*
- * Levels as a person writes them, "raw=1h,1s=24h,10m=forever" or "all", into the levels of keep. -EINVAL or
- * -ERANGE when they are not understood; then keep is untouched.
+ * Levels as a person writes them, "raw=1h,1s=24h,10m=forever" or "all", into the levels of keep.
+ * -EINVAL or -ERANGE when they are not understood; then keep is untouched.
  */
 int mw_keep_parse(const char *text, struct mw_keep *keep, struct mw_error *error);
 

@@ -31,10 +31,14 @@ enum statement {
     DELETE_ARGUMENTS,
     DELETE_IMAGES,
     DELETE_LIMITS,
+    DELETE_MAPPINGS_OF,
+    DELETE_SNAPSHOTS_OF,
     DELETE_PROCESS,
     DELETE_GAPS,
     DELETE_CLOCKS,
     DELETE_EVENTS,
+    DELETE_MAPPINGS,
+    DELETE_SNAPSHOTS,
     STATEMENT_COUNT
 };
 
@@ -104,6 +108,9 @@ static const char *const sql[STATEMENT_COUNT] = {
         " (SELECT id FROM image WHERE process = ?1 AND since_us < ?2 AND id <= ?3)",
     [DELETE_IMAGES] = "DELETE FROM image WHERE process = ?1 AND since_us < ?2 AND id <= ?3",
     [DELETE_LIMITS] = "DELETE FROM run_limit WHERE run = ?1 AND process = ?2",
+    [DELETE_MAPPINGS_OF] = "DELETE FROM mapping WHERE snapshot IN"
+                           " (SELECT id FROM snapshot WHERE run = ?1 AND process = ?2)",
+    [DELETE_SNAPSHOTS_OF] = "DELETE FROM snapshot WHERE run = ?1 AND process = ?2",
     [DELETE_PROCESS] = "DELETE FROM process WHERE id = ?1",
 
     /* Between two moments, and shorter than so much. */
@@ -117,6 +124,11 @@ static const char *const sql[STATEMENT_COUNT] = {
         "  WHERE run = ?1 AND t_us > old.t_us AND t_us / ?4 = old.t_us / ?4) LIMIT ?5)",
     [DELETE_EVENTS] = "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE run = ?1"
                       " AND t_us >= ?2 AND t_us < ?3 AND ?4 > 0 LIMIT ?5)",
+    [DELETE_MAPPINGS] =
+        "DELETE FROM mapping WHERE snapshot IN (SELECT id FROM snapshot WHERE run = ?1"
+        " AND from_us >= ?2 AND from_us < ?3 AND ?4 > 0 LIMIT ?5)",
+    [DELETE_SNAPSHOTS] = "DELETE FROM snapshot WHERE id IN (SELECT id FROM snapshot WHERE run = ?1"
+                         " AND from_us >= ?2 AND from_us < ?3 AND ?4 > 0 LIMIT ?5)",
 };
 
 /* A table of values, and that of its series. */
@@ -440,6 +452,18 @@ static int delete_values_of(struct pruner *pruner, int64_t process, int64_t *row
     return 1;
 }
 
+/* What holds for a process, and is not of its values: there is little of it. */
+static int delete_facts_of(struct pruner *pruner, int64_t process, struct mw_error *error)
+{
+    static const enum statement statements[] = {DELETE_LIMITS, DELETE_MAPPINGS_OF,
+                                                DELETE_SNAPSHOTS_OF};
+    int64_t deleted = 0;
+
+    for (size_t i = 0; deleted >= 0 && i < MW_COUNT(statements); i++)
+        deleted = change(pruner, BIND(pruner, statements[i], pruner->run, process), error);
+    return deleted < 0 ? (int)deleted : 0;
+}
+
 static int delete_process(struct pruner *pruner, int64_t process, int64_t start_us, int64_t *rows,
                           struct mw_error *error)
 {
@@ -448,8 +472,7 @@ static int delete_process(struct pruner *pruner, int64_t process, int64_t start_
     if (code <= 0)
         return code;
     if ((code = delete_images(pruner, process, INT64_MAX, INT64_MAX, rows, error)) < 0 ||
-        (code = (int)change(pruner, BIND(pruner, DELETE_LIMITS, pruner->run, process), error)) <
-            0 ||
+        (code = delete_facts_of(pruner, process, error)) < 0 ||
         (code = (int)change(pruner, BIND(pruner, DELETE_PROCESS, process), error)) < 0)
         return code;
     pruner->deleted[PRUNE_PROCESSES]++;
@@ -503,6 +526,27 @@ static int delete_rest(struct pruner *pruner, enum statement which, const char *
     return count_given_up(pruner, kind, deleted, until_us, error);
 }
 
+/* Their mappings first, so that none is left over when this is interrupted. */
+static int delete_snapshots(struct pruner *pruner, int64_t *rows, struct mw_error *error)
+{
+    int64_t until_us = pruner->horizons.rest_us, most = *rows > 0 ? *rows : 1;
+    int64_t mappings, snapshots;
+
+    if (until_us <= 0)
+        return 0;
+    mappings =
+        change(pruner, BIND(pruner, DELETE_MAPPINGS, pruner->run, 0, until_us, 1, most), error);
+    if (mappings < 0)
+        return (int)mappings;
+    snapshots =
+        change(pruner, BIND(pruner, DELETE_SNAPSHOTS, pruner->run, 0, until_us, 1, most), error);
+    if (snapshots < 0)
+        return (int)snapshots;
+    *rows -= mappings + snapshots;
+    pruner->deleted[PRUNE_REST] += snapshots;
+    return count_given_up(pruner, "snapshot", snapshots, until_us, error);
+}
+
 /*
  * Gaps that are shorter than the buckets which are left say no more than these; of clocks one for
  * each bucket is enough. 1 when all is done.
@@ -532,6 +576,8 @@ static int prune_rest(struct pruner *pruner, int64_t *rows, struct mw_error *err
     if (code == 0)
         code = delete_rest(pruner, DELETE_EVENTS, "event", 0, horizons->rest_us, INT64_MAX, rows,
                            error);
+    if (code == 0)
+        code = delete_snapshots(pruner, rows, error);
     return code < 0 ? code : *rows > 0;
 }
 

@@ -64,6 +64,13 @@ int mw_reader_limits(struct mw_reader *reader, int64_t run, struct mw_limit **re
 int mw_reader_kept(struct mw_reader *reader, int64_t run, struct mw_kept *ret_kept,
                    struct mw_error *error);
 
+/*
+ * Where the memory of processes grew that were suspect: pair after pair of snapshots in the order
+ * of time, and of each pair what grew most first. Files from before version 3 have none.
+ */
+int mw_reader_growth(struct mw_reader *reader, int64_t run, struct mw_mapping_growth **ret_growth,
+                     size_t *ret_count, struct mw_error *error);
+
 /* Where samples go. Anything but 0 ends the reading and is returned. */
 typedef int mw_sample_fn(void *context, const struct mw_sample *sample);
 

@@ -107,3 +107,17 @@ void mw_limit_clear(struct mw_limit *limit)
     free(limit->place);
     *limit = (struct mw_limit){0};
 }
+
+void mw_mapping_growth_clear(struct mw_mapping_growth *growth)
+{
+    free(growth->name);
+    *growth = (struct mw_mapping_growth){0};
+}
+
+int64_t mw_mapping_growth_bytes(const struct mw_mapping_growth *growth)
+{
+    if (growth->to_us < 0)
+        return 0;
+    return growth->to.resident_bytes + growth->to.swapped_bytes - growth->from.resident_bytes -
+           growth->from.swapped_bytes;
+}

@@ -8,6 +8,7 @@
 #define MW_STORE_RECORDING_H
 
 #include "store/keep.h"
+#include "util/mapping.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -183,6 +184,25 @@ struct mw_limit {
     int64_t window_us; /* of "max-growth"; -1 for the others */
 };
 
+/* How much memory mappings of one kind and name had. */
+struct mw_mapping_use {
+    int64_t count; /* of mappings */
+    int64_t resident_bytes, anonymous_bytes, swapped_bytes;
+};
+
+/* How that changed between two moments at which a process was looked at. */
+struct mw_mapping_growth {
+    int64_t process; /* id */
+    int64_t from_us,
+        to_us; /* to_us -1: it ended before it was looked at again, and `to` is unknown */
+    enum mw_mapping_kind kind;
+    char *name; /* any bytes; "": it has none; NULL: all further names of the kind together */
+    struct mw_mapping_use from, to;
+};
+
+/* Resident and swapped; 0 where the process was looked at but once. */
+int64_t mw_mapping_growth_bytes(const struct mw_mapping_growth *growth);
+
 /*
  * A value that holds from t_us until the next sample of its series. From a coarser level than that
  * of all samples it stands for several, the last of which it is: from from_us on the value was
@@ -219,5 +239,6 @@ void mw_process_clear(struct mw_process *process);
 void mw_function_clear(struct mw_function *function);
 void mw_event_clear(struct mw_event *event);
 void mw_limit_clear(struct mw_limit *limit);
+void mw_mapping_growth_clear(struct mw_mapping_growth *growth);
 
 #endif

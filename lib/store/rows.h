@@ -1,6 +1,6 @@
 /*
  * A file that is read, and its rows, which may be hostile. Shared by reader.c, reader_functions.c,
- * reader_samples.c and events.c.
+ * reader_samples.c, events.c and snapshots.c.
  */
 #ifndef MW_STORE_ROWS_H
 #define MW_STORE_ROWS_H

@@ -1,8 +1,8 @@
 -- The memwatch file, version 3: a time series of memory for one or more recorded runs.
 --
 -- Any SQLite client can read it (SQLite 3.37 or later, for STRICT). People want the views at the
--- end: runs, processes, samples, memory, tree, functions, calls, events, limits, rollups. The tables
--- store what was measured, in the smallest form that loses nothing:
+-- end: runs, processes, samples, memory, tree, functions, calls, events, limits, rollups, mappings,
+-- growth. The tables store what was measured, in the smallest form that loses nothing:
 --
 --   * Time is microseconds since the start of the run, on CLOCK_MONOTONIC; the table clock says
 --     which date that was. A run starts when exec of its program has succeeded.
@@ -387,7 +387,7 @@ CREATE TABLE rollup (
 -- What had to go beside samples, the oldest first, for the file to stay as small as was asked.
 CREATE TABLE given_up (
     run                INTEGER NOT NULL REFERENCES run,
-    -- 'process': that had ended, with all of it. 'call', 'gap', 'event': rows of these tables.
+    -- 'process': that had ended, with all of it. 'call', 'gap', 'event', 'snapshot': rows of these.
     -- 'clock', 'image': rows of these, of which later ones are there.
     kind               TEXT    NOT NULL,
     count              INTEGER NOT NULL,
@@ -402,3 +402,56 @@ SELECT rollup_series.run, rollup_series.process, pid, metric, bucket_us / 1e6 AS
        last_kib * 1024 AS last_bytes, count
 FROM rollup_series JOIN rollup ON rollup.series = rollup_series.id
      LEFT JOIN process ON process.id = rollup_series.process;
+
+-- And where memory grew: what a process had mapped, at two moments after its memory had
+-- become suspect.
+
+CREATE TABLE snapshot (
+    id                 INTEGER PRIMARY KEY,
+    run                INTEGER NOT NULL REFERENCES run,
+    process            INTEGER NOT NULL REFERENCES process,
+    from_us            INTEGER NOT NULL, -- it was read from then on,
+    to_us              INTEGER NOT NULL, -- until then
+    before             INTEGER REFERENCES snapshot -- that it is compared with; null: the first of two
+) STRICT;
+CREATE INDEX snapshot_by_run ON snapshot (run, process);
+
+-- Mappings of one kind and name, all together. Both snapshots of a process have the same groups; one
+-- that has none has no row.
+CREATE TABLE mapping (
+    snapshot           INTEGER NOT NULL REFERENCES snapshot,
+    position           INTEGER NOT NULL, -- 0 has the most memory
+    -- 'heap' (brk), 'arena' (malloc, of threads), 'anonymous', 'stack', 'thread-stack', 'file',
+    -- 'shared-memory', 'memfd', 'huge-pages' (hugetlb), 'other' (of the kernel).
+    kind               TEXT    NOT NULL,
+    name               TEXT,             -- path, or the program's name for it; '': it has none;
+                                         -- null: all further names of the kind
+    mappings           INTEGER NOT NULL, -- how many
+    resident_kib       INTEGER NOT NULL, -- smaps: Rss, or *_Hugetlb
+    anonymous_kib      INTEGER NOT NULL, -- of these: Anonymous
+    swapped_kib        INTEGER NOT NULL, -- not resident: Swap
+    PRIMARY KEY (snapshot, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW mappings AS
+SELECT snapshot.run, snapshot.process, pid, snapshot.id AS snapshot, from_us / 1e6 AS t_s, kind,
+       mapping.name, mappings, resident_kib * 1024 AS resident_bytes,
+       anonymous_kib * 1024 AS anonymous_bytes, swapped_kib * 1024 AS swapped_bytes
+FROM snapshot JOIN mapping ON mapping.snapshot = snapshot.id
+JOIN process ON process.id = snapshot.process;
+
+-- Resident and swapped memory from one snapshot to the next. to_s and what belongs to it are null
+-- where the process ended before the second.
+CREATE VIEW growth AS
+SELECT run, process, pid, from_s, to_s, kind, name, from_kib * 1024 AS from_bytes,
+       to_kib * 1024 AS to_bytes, (to_kib - from_kib) * 1024 AS growth_bytes
+FROM (SELECT early.run, early.process, pid, early.from_us / 1e6 AS from_s,
+             late.from_us / 1e6 AS to_s, kind, mapping.name,
+             sum(iif(snapshot IS early.id, resident_kib + swapped_kib, 0)) AS from_kib,
+             iif(late.id, sum(iif(snapshot IS late.id, resident_kib + swapped_kib, 0)), NULL) AS to_kib
+      FROM snapshot AS early LEFT JOIN snapshot AS late ON late.before = early.id
+      JOIN mapping ON mapping.snapshot IN (early.id, late.id)
+      JOIN process ON process.id = early.process
+      WHERE early.before IS NULL
+      GROUP BY early.id, late.id, kind, mapping.name)
+ORDER BY run, from_s, process, growth_bytes DESC, from_bytes DESC;

@@ -8,6 +8,7 @@
 #include "store/migrate.h"
 #include "store/retention.h"
 #include "store/rollup.h"
+#include "store/snapshots.h"
 #include "store/sql.h"
 #include "util/cleanup.h"
 
@@ -775,6 +776,20 @@ int mw_writer_add_limit(struct mw_writer *writer, uint32_t slot, const struct mw
     return limits_add(writer->db, writer->run, process_in(writer, slot), limit)
                ? 0
                : fail(writer, error);
+}
+
+int mw_writer_add_snapshot(struct mw_writer *writer, uint32_t slot,
+                           const struct mw_snapshot *snapshot, struct mw_error *error)
+{
+    int64_t process = process_in(writer, slot);
+    int code;
+
+    if (process < 0)
+        return 0;
+    if ((code = need_transaction(writer, error)) < 0)
+        return code;
+    retention_count(writer->retention, PRUNE_REST);
+    return snapshots_add(writer->db, writer->run, process, snapshot) ? 0 : fail(writer, error);
 }
 
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,

@@ -129,6 +129,18 @@ int mw_writer_add_last_event(struct mw_writer *writer, int pid, const struct mw_
 int mw_writer_add_limit(struct mw_writer *writer, uint32_t slot, const struct mw_limit *limit,
                         struct mw_error *error);
 
+/* What a process had mapped. */
+struct mw_snapshot {
+    int64_t from_us, to_us; /* when it was read */
+    bool second;            /* to be compared with the one before it of the same process */
+    const struct mw_mapping_group *groups; /* those with the most memory first */
+    size_t count;
+};
+
+/* A snapshot of the process that has the slot; nothing is stored where that is not known. */
+int mw_writer_add_snapshot(struct mw_writer *writer, uint32_t slot,
+                           const struct mw_snapshot *snapshot, struct mw_error *error);
+
 /* What CLOCK_REALTIME said at a moment of the run, in nanoseconds since 1970. */
 int mw_writer_add_clock(struct mw_writer *writer, int64_t t_us, int64_t realtime_ns,
                         struct mw_error *error);

@@ -1,6 +1,7 @@
 /* The parsers of /proc: the first byte chooses one, the others are the file. */
 #include "capture/cgroup.h"
 #include "capture/procfs.h"
+#include "capture/smaps.h"
 #include "fuzz.h"
 
 #include <errno.h>
@@ -90,10 +91,38 @@ static void check_cgroups(const char *text, size_t length)
     free(copy);
 }
 
+static void check_mapping(void *context, const struct mw_mapping *mapping)
+{
+    FUZZ_CHECK(mapping->start < mapping->end && mapping->kind < MW_MAPPING_KIND_COUNT);
+    FUZZ_CHECK(memchr(mapping->name, '\0', sizeof mapping->name));
+    ++*(size_t *)context;
+}
+
+/* The mappings of a text are the same in whatever pieces it comes. */
+static void check_smaps(const char *text, size_t length)
+{
+    size_t counts[2] = {0};
+    int codes[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct mw_smaps smaps = {0};
+        size_t piece = i ? 7 : length;
+
+        codes[i] = 0;
+        for (size_t at = 0; codes[i] == 0 && at < length; at += piece)
+            codes[i] = mw_smaps_feed(&smaps, text + at, at + piece < length ? piece : length - at,
+                                     check_mapping, &counts[i]);
+        FUZZ_CHECK(codes[i] == 0 || codes[i] == -EBADMSG);
+        mw_smaps_end(&smaps, check_mapping, &counts[i]);
+    }
+    FUZZ_CHECK(codes[0] == codes[1] && counts[0] == counts[1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const checks[])(const char *, size_t) = {check_statm, check_stat,  check_children,
-                                                           check_pss,   check_limit, check_cgroups};
+                                                           check_pss,   check_limit, check_cgroups,
+                                                           check_smaps};
     size_t length = size ? size - 1 : 0;
     char *text;
 
@@ -104,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!text)
         abort();
     memcpy(text, data + 1, length);
-    checks[data[0] % 6](text, length);
+    checks[data[0] % 7](text, length);
     free(text);
     return 0;
 }

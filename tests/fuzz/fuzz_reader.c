@@ -88,6 +88,23 @@ static void read_events(struct mw_reader *reader, int64_t run)
     free(limits);
 }
 
+static void read_growth(struct mw_reader *reader, int64_t run)
+{
+    struct mw_error error = {0};
+    struct mw_mapping_growth *growth = NULL;
+    size_t count = 0;
+    int code = mw_reader_growth(reader, run, &growth, &count, &error);
+
+    check_code(code, &error);
+    FUZZ_CHECK(code == 0 || !growth);
+    for (size_t i = 0; i < count; i++) {
+        FUZZ_CHECK(growth[i].from.resident_bytes >= 0 && growth[i].to.swapped_bytes >= 0);
+        FUZZ_CHECK(growth[i].to_us >= 0 || mw_mapping_growth_bytes(&growth[i]) == 0);
+        mw_mapping_growth_clear(&growth[i]);
+    }
+    free(growth);
+}
+
 static void read_functions(struct mw_reader *reader, int64_t run)
 {
     struct mw_error error = {0};
@@ -152,6 +169,7 @@ static void read_file(const char *path)
         read_processes(reader, runs[i].id);
         read_functions(reader, runs[i].id);
         read_events(reader, runs[i].id);
+        read_growth(reader, runs[i].id);
         mw_run_clear(&runs[i]);
     }
     free(runs);
@@ -182,6 +200,18 @@ static void write_limit(struct mw_writer *writer)
 
     mw_writer_add_limit(writer, MW_SLOT_TREE, &limit, NULL);
     mw_writer_add_event(writer, 0, &event, NULL);
+}
+
+/* Two snapshots of a process. */
+static void write_growth(struct mw_writer *writer)
+{
+    struct mw_mapping_group groups[] = {{MW_MAPPING_HEAP, (char[]){""}, 1, 1000, 900, 10},
+                                        {MW_MAPPING_FILE, NULL, 4, 300, 20, 0}};
+    struct mw_snapshot snapshot = {1000, 1010, false, groups, 2};
+
+    mw_writer_add_snapshot(writer, 0, &snapshot, NULL);
+    snapshot.second = true;
+    mw_writer_add_snapshot(writer, 0, &snapshot, NULL);
 }
 
 /* A function with a few calls. */
@@ -234,6 +264,7 @@ static void write_seed(const char *path)
     mw_writer_add_gap(writer, &(struct mw_gap){1500, 1700, 2}, NULL);
     write_calls(writer);
     write_limit(writer);
+    write_growth(writer);
     mw_writer_end_run(writer, MW_OUTCOME_EXITED, 0, -1, -1, NULL);
     mw_writer_close(writer);
 }

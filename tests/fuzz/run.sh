@@ -37,8 +37,8 @@ done
 for seed in 0.001 10ms 5m 1.5GiB 200M 2,5.5 1e400 nan 0x10 rss 10M/h 1.5K/30s 5% "a 'b c'"; do
     printf '%s' "$seed" >"$work/parse/${seed%/*}-${seed#*/}"
 done
-for file in statm stat smaps_rollup; do
-    for choice in 0 1 3; do # the first byte chooses the parser
+for file in statm stat smaps_rollup smaps; do
+    for choice in 0 1 2 3 4; do # the first byte chooses the parser
         { printf '%s' "$choice"; cat "/proc/self/$file"; } >"$work/procfs/$file$choice"
     done
 done

@@ -61,6 +61,24 @@ static void record_limit(struct mw_writer *writer)
     assert_int_equal(mw_writer_add_event(writer, MW_SLOT_TREE, &event, NULL), 0);
 }
 
+/* The two snapshots of a suspect whose heap grew. */
+static void record_growth(struct mw_writer *writer)
+{
+    struct mw_mapping_group groups[] = {
+        {MW_MAPPING_HEAP, (char[]){""}, 1, 1000, 1000, 10},
+        {MW_MAPPING_FILE, (char[]){"/lib/x.so"}, 4, 300, 20, 0},
+        {MW_MAPPING_FILE, NULL, 9, 100, 0, 0},
+    };
+
+    for (int64_t second = 0; second < 2; second++) {
+        struct mw_snapshot snapshot = {2500 + second * 1000, 2510 + second * 1000, second != 0,
+                                       groups, MW_COUNT(groups)};
+
+        assert_int_equal(mw_writer_add_snapshot(writer, 0, &snapshot, NULL), 0);
+        groups[0].resident_kib += 500;
+    }
+}
+
 /* A function with one call. */
 static void record_call(struct mw_writer *writer)
 {
@@ -95,6 +113,7 @@ void record_small(const char *path)
     assert_int_equal(mw_writer_end_process(writer, 1, 6000, 0, -1, NULL), 0);
     record_call(writer);
     record_limit(writer);
+    record_growth(writer);
     assert_int_equal(mw_writer_end_run(writer, MW_OUTCOME_EXITED, 0, -1, -1, NULL), 0);
     mw_writer_close(writer);
 }
@@ -265,6 +284,18 @@ static int read_coarsely(struct mw_reader *reader, int64_t run, struct mw_error 
     return code == 0 ? mw_reader_series(reader, &window, take_sample, &samples, error) : code;
 }
 
+static int read_growth(struct mw_reader *reader, int64_t run, struct mw_error *error)
+{
+    struct mw_mapping_growth *growth = NULL;
+    size_t count = 0;
+    int code = mw_reader_growth(reader, run, &growth, &count, error);
+
+    for (size_t i = 0; i < count; i++)
+        mw_mapping_growth_clear(&growth[i]);
+    free(growth);
+    return code;
+}
+
 static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *error)
 {
     struct record_samples samples = {.in_order = true};
@@ -289,6 +320,8 @@ static int read_run(struct mw_reader *reader, int64_t run, struct mw_error *erro
         code = read_events(reader, run, error);
     if (code == 0)
         code = read_coarsely(reader, run, error);
+    if (code == 0)
+        code = read_growth(reader, run, error);
     if (code == 0)
         code = mw_reader_samples(reader, run, MW_PROCESS_TREE, MW_METRIC_RSS, 0, INT64_MAX,
                                  take_sample, &samples, error);

@@ -15,7 +15,7 @@ static const char statm_text[] = "21473 1408 1075 211 0 1237 0\n";
 /* The fields of stat(5) behind the name, of a process that was started 123456 ticks after boot. */
 #define STAT_TAIL                                                                                  \
     " S 17 42 42 34816 42 4194304 1 0 0 0 0 0 0 0 20 0 1 0 123456 4096 100 18446744073709551615 "  \
-    "1 1 0 0 0 0 0 0 0 0 0 0 17 3 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+    "1 1 140723 0 0 0 0 0 0 0 0 0 17 3 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 
 static const char rollup_text[] =
     "55d0c1a2b000-7ffd6f5f1000 ---p 00000000 00:00 0                          [rollup]\n"
@@ -130,6 +130,7 @@ static void check_stat_name(const char *name)
     assert_int_equal(stat.ppid, 17);
     assert_int_equal(stat.state, 'S');
     assert_int_equal(stat.start_ticks, 123456);
+    assert_int_equal(stat.stack_start, 140723);
 }
 
 static void test_a_process_may_have_any_name(void **state)
@@ -168,6 +169,7 @@ static void test_a_stat_cut_anywhere_gives_its_true_fields_or_none(void **state)
 
         if (code == 0) {
             assert_int_equal(stat.start_ticks, 123456);
+            assert_true(stat.stack_start == 140723 || stat.stack_start == 0);
             assert_string_equal(stat.name, "a) b");
         } else {
             assert_int_equal(code, -EBADMSG);
