@@ -1,5 +1,6 @@
 #include "cmd/command.h"
 #include "cmd/json.h"
+#include "cmd/leak_growth.h"
 #include "cmd/leak_limits.h"
 #include "cmd/leak_text.h"
 #include "cmd/recording.h"
@@ -51,8 +52,10 @@ struct leak_options {
 /* What is told of all recordings together. */
 struct report {
     const struct leak_options *options;
-    json_t *series; /* NULL: words are printed */
+    struct grown grown; /* of the recording that is judged */
+    json_t *series;     /* NULL: words are printed */
     size_t leaks, judged, too_short;
+    bool functions_told; /* of that recording */
 };
 
 /* --- options ---------------------------------------------------------------------------------- */
@@ -182,7 +185,20 @@ static json_t *evidence_to_json(const struct verdict *verdict)
     return json;
 }
 
-static json_t *verdict_to_json(const struct verdict *verdict, const struct limits *limits)
+/* The evidence, and where memory grew. Functions are not known by process: the tree tells them. */
+static json_t *reasons_to_json(const struct report *report, const struct verdict *verdict)
+{
+    const struct mw_process *process = verdict->request.process;
+    json_t *json = evidence_to_json(verdict);
+
+    json_object_set_new(json, "mappings", grown_mappings_to_json(&report->grown, process));
+    json_object_set_new(json, "functions",
+                        process ? json_array() : grown_functions_to_json(&report->grown));
+    return json;
+}
+
+static json_t *verdict_to_json(const struct report *report, const struct verdict *verdict,
+                               const struct limits *limits)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
     const struct mw_process *process = verdict->request.process;
@@ -197,10 +213,25 @@ static json_t *verdict_to_json(const struct verdict *verdict, const struct limit
         mw_verdict_name(judgement->verdict), "confidence", judgement->certain ? "high" : "low",
         "slope_bytes_per_s", number(judgement->slope), "ci_low", number(judgement->low), "ci_high",
         number(judgement->high), "observed_s", number(judgement->observed_s), "evidence",
-        evidence_to_json(verdict), "limits", limits_to_json(verdict, limits));
+        reasons_to_json(report, verdict), "limits", limits_to_json(verdict, limits));
 }
 
 /* --- judging ---------------------------------------------------------------------------------- */
+
+/* Functions are told once: behind the first series that grows. */
+static void print_words(struct report *report, const struct verdict *verdict,
+                        const struct limits *limits)
+{
+    bool verbose = report->options->verbose;
+
+    print_verdict(verdict, limits, verbose);
+    if (!verbose || !mw_verdict_grows(verdict->judgement.verdict))
+        return;
+    print_grown_mappings(&report->grown, verdict->request.process, VERDICT_INDENT);
+    if (!report->functions_told)
+        print_grown_functions(&report->grown, VERDICT_INDENT);
+    report->functions_told = true;
+}
 
 static int judge(struct report *report, struct recording *recording,
                  const struct mw_process *process, struct mw_error *error)
@@ -225,9 +256,9 @@ static int judge(struct report *report, struct recording *recording,
     report->judged++;
     report->leaks += verdict.judgement.verdict == MW_VERDICT_LEAK;
     if (report->series)
-        json_array_append_new(report->series, verdict_to_json(&verdict, &limits));
+        json_array_append_new(report->series, verdict_to_json(report, &verdict, &limits));
     else
-        print_verdict(&verdict, &limits, asked->verbose);
+        print_words(report, &verdict, &limits);
     limits_clear(&limits);
     return 0;
 }
@@ -308,9 +339,12 @@ static int judge_operand(struct report *report, const char *operand, bool severa
     if (recording_open(&recording, operand, &error) < 0)
         return cmd_fail(&error);
     report->too_short = 0;
+    report->functions_told = false;
     if (several && !report->series)
         printf("%s\n", recording.path);
-    code = judge_recording(report, &recording, &error);
+    if ((code = grown_read(&report->grown, &recording, &error)) == 0)
+        code = judge_recording(report, &recording, &error);
+    grown_clear(&report->grown);
     if (code == 0 && report->too_short > 0)
         printf("%s %s less than %s and %s not judged\n",
                mw_format_count(count, (int64_t)report->too_short),

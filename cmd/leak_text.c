@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Behind the verdict's name, and below it. */
-enum { INDENT = 12 };
-
 static char *size(char buffer[static MW_FORMAT_SIZE], double bytes)
 {
     return mw_format_bytes(buffer, isfinite(bytes) ? llround(fmin(bytes, 9e18)) : 0);
@@ -196,7 +193,7 @@ static char *verdict_words(const struct verdict *verdict)
 static void print_line(const char *name, char *words)
 {
     if (words)
-        printf("%*s%-10s %s\n", INDENT, "", name, words);
+        printf("%*s%-10s %s\n", VERDICT_INDENT, "", name, words);
     free(words);
 }
 
@@ -293,10 +290,10 @@ void print_verdict(const struct verdict *verdict, const struct limits *limits, b
     mw_auto_free char *who = subject(verdict), *words = verdict_words(verdict);
     mw_auto_free char *when = limit ? limit_words(verdict, limit) : NULL;
 
-    printf("%-*s %s: %s\n", INDENT - 1, mw_verdict_name(judgement->verdict), who ? who : "?",
-           words ? words : "?");
+    printf("%-*s %s: %s\n", VERDICT_INDENT - 1, mw_verdict_name(judgement->verdict),
+           who ? who : "?", words ? words : "?");
     if (when && !evidence)
-        printf("%*s%s\n", INDENT, "", when);
+        printf("%*s%s\n", VERDICT_INDENT, "", when);
     if (evidence)
         print_evidence(verdict, limits);
 }

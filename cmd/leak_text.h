@@ -7,6 +7,9 @@
 #include "cmd/leak_limits.h"
 #include "cmd/verdict.h"
 
+/* Lines below a verdict begin behind so many columns. */
+enum { VERDICT_INDENT = 12 };
+
 /* When a limit is reached, from the end of what was judged on; as a phrase, to be freed. */
 char *limit_words(const struct verdict *verdict, const struct limit *limit);
 

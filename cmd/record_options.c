@@ -16,6 +16,7 @@ enum {
     OPTION_TRACKING,
     OPTION_NOTE,
     OPTION_KEEP,
+    OPTION_MIN_DURATION,
     OPTION_MAX_FILE,
     OPTION_NO_ARGUMENTS,
     OPTION_MAX_RSS,
@@ -53,6 +54,9 @@ const struct option_spec record_option_specs[] = {
      "value; all: everything (default of run)"},
     {OPTION_MAX_FILE, "max-file", "SIZE",
      "how large the file may get, with its log (at least 1M): what\nis oldest is given up"},
+    {OPTION_MIN_DURATION, "min-duration", "DUR",
+     "judge whether memory leaks once it was seen for so long, and\nstore when that changes "
+     "(default 5m; see leak)"},
     {OPTION_NO_ARGUMENTS, "no-arguments", NULL,
      "store the names of programs without their arguments"},
     {OPTION_MAX_RSS, "max-rss", "SIZE",
@@ -79,6 +83,7 @@ struct record_options record_options_default(bool runs)
                     .interval_ns = runs ? 100000000 : 10000000,
                     .window_ns = runs ? MW_WINDOW_OFF : MW_WINDOW_AUTO,
                     .keep = runs ? mw_keep_server : mw_keep_all,
+                    .judged_after_s = 300,
                     .all_arguments = true,
                     .runs = runs},
         .duration_ns = INT64_MAX,
@@ -104,6 +109,16 @@ static int parse_positive(const char *text, int64_t *ret_ns, struct mw_error *er
 
     if (code == 0 && *ret_ns == 0)
         return mw_error_set(error, -ERANGE, "the duration '%s' is nothing", text);
+    return code;
+}
+
+static int parse_min_duration(const char *text, double *ret_s, struct mw_error *error)
+{
+    int64_t ns;
+    int code = parse_positive(text, &ns, error);
+
+    if (code == 0)
+        *ret_s = (double)ns / 1e9;
     return code;
 }
 
@@ -235,6 +250,8 @@ int record_options_apply(struct record_options *options, int id, const char *val
         return parse_window(value, &options->session.window_ns, error);
     case OPTION_TRACKING:
         return parse_tracking(value, &options->session.tracking, error);
+    case OPTION_MIN_DURATION:
+        return parse_min_duration(value, &options->session.judged_after_s, error);
     case OPTION_KEEP:
         return mw_keep_parse(value, &options->session.keep, error);
     case OPTION_MAX_FILE:

@@ -35,6 +35,12 @@ enum mw_verdict {
 
 const char *mw_verdict_name(enum mw_verdict verdict);
 
+/* Growth: suspect, or a leak. */
+static inline bool mw_verdict_grows(enum mw_verdict verdict)
+{
+    return verdict == MW_VERDICT_SUSPECT || verdict == MW_VERDICT_LEAK;
+}
+
 /* Starts as all zero. To begin anew, because a program was started again, set it to zero again. */
 struct mw_leak {
     struct mw_bins bins;

@@ -10,6 +10,7 @@
 #include "record/functions.h"
 #include "record/readings.h"
 #include "record/reaped.h"
+#include "record/verdicts.h"
 #include "store/writer.h"
 #include "util/cleanup.h"
 
@@ -43,6 +44,7 @@ struct mw_session {
     struct mw_reaped *reaped;
     struct mw_functions *functions; /* NULL: there is no place for marks */
     struct mw_events *events;
+    struct mw_verdicts *verdicts;
     char *version, *note;
     char **command; /* ends with NULL */
     size_t command_length;
@@ -70,6 +72,7 @@ struct mw_session {
     struct mw_session_end end; /* set before stop_ns; its reason is gone once the threads are */
     uint64_t left_out;         /* records that found no room in the file before the end */
     int64_t next_commit_ns;
+    int64_t held_up_until_ns;   /* a reader holds the file up: nothing is done before */
     int64_t realtime_offset_ns; /* of the last clock row */
     uint64_t ticks_committed;
 
@@ -139,6 +142,8 @@ static int store_row(void *context, const struct mw_row *row)
                    : mw_writer_add_sample(session->writer, slot, row->metric,
                                           to_us(session, row->t_ns), row->kib, &session->failure);
 
+    if (code == 0 && !row->again)
+        mw_verdicts_reading(session->verdicts, row->slot, row->metric, row->t_ns, row->kib);
     if (code == 0 && row->unseen_kib > 0)
         mw_writer_allow_peak(session->writer, slot, row->kib + row->unseen_kib);
     if (code == 0 && row->taken_ns != 0)
@@ -227,6 +232,8 @@ static int drain_queue(struct mw_session *session, struct mw_error *error)
             code = store_record(session, &record, error);
         if (code == 0)
             code = mw_events_record(session->events, &record, error);
+        if (code == 0)
+            mw_verdicts_record(session->verdicts, &record);
         if (record.kind == MW_RECORD_IMAGE)
             mw_image_free(record.image);
     }
@@ -365,10 +372,11 @@ static int64_t earliest(int64_t a, int64_t b)
 /* Waits until a commit or a reading is due, the queue is half full, or the recording stops. */
 static void wait_for_work(struct mw_session *session)
 {
-    int64_t due_ns =
-        earliest(session->next_commit_ns, earliest(mw_readings_due_ns(session->readings),
-                                                   mw_windows_due_ns(session->windows)));
-    int64_t pause_ns = due_ns - mw_now_ns();
+    int64_t due_ns = earliest(
+        earliest(session->next_commit_ns, mw_verdicts_due_ns(session->verdicts)),
+        earliest(mw_readings_due_ns(session->readings), mw_windows_due_ns(session->windows)));
+    int64_t pause_ns =
+        (due_ns > session->held_up_until_ns ? due_ns : session->held_up_until_ns) - mw_now_ns();
     struct timespec pause = {.tv_sec = pause_ns / 1000000000, .tv_nsec = pause_ns % 1000000000};
     struct pollfd queue = {.fd = mw_queue_fd(session->queue), .events = POLLIN};
     eventfd_t ignored;
@@ -399,6 +407,8 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
     int code = tracking && scheduling ? mw_writer_begin_run(session->writer, &run, error)
                                       : mw_error_errno(error, ENOMEM, "cannot record");
 
+    if (code == 0 && !mw_verdicts_begin(session->verdicts, session->writer, session->start_ns))
+        code = mw_error_errno(error, ENOMEM, "cannot record");
     if (code == 0)
         code = mw_events_begin(session->events, session->writer, session->start_ns, session->root,
                                error);
@@ -417,7 +427,7 @@ static int work(struct mw_session *session, struct mw_error *error)
     int code = drain(session, now_ns, error);
 
     if (code == -EAGAIN) {
-        session->next_commit_ns = now_ns + commit_pause_ns;
+        session->held_up_until_ns = now_ns + commit_pause_ns;
         return 0;
     }
     if (code == 0)
@@ -426,6 +436,8 @@ static int work(struct mw_session *session, struct mw_error *error)
         code = mw_windows_take(session->windows, store_row, session);
     if (code == 0 && now_ns >= mw_readings_due_ns(session->readings))
         code = mw_readings_take(session->readings, store_row, session);
+    if (code == 0)
+        code = mw_verdicts_look(session->verdicts, now_ns, error);
     if (code == 0 && now_ns >= session->next_commit_ns)
         code = commit(session, now_ns, error);
     return code;
@@ -464,6 +476,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
         (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
         (code = mw_reaped_store(session->reaped, session->writer, session->events,
                                 session->start_ns, error)) < 0 ||
+        (code = mw_verdicts_finish(session->verdicts, stop_ns, error)) < 0 ||
         (code = store_last_events(session, stop_ns, error)) < 0 ||
         (code = mw_functions_finish(session->functions, error)) < 0 ||
         (code = store_progress(session, stop_ns, true, error)) < 0)
@@ -606,12 +619,14 @@ int mw_session_open(struct mw_session **ret_session, const struct mw_session_opt
     });
     session->windows = mw_windows_new(series_of_processes ? options->window_ns : MW_WINDOW_OFF);
     session->reaped = mw_reaped_new();
+    session->verdicts = mw_verdicts_new(options->judged_after_s);
     session->version = strdup(options->version);
     session->note = options->note ? strdup(options->note) : NULL;
     if (session->failure_fd < 0)
         code = mw_error_errno(error, errno, "eventfd");
-    else if (!session->readings || !session->windows || !session->reaped || !session->version ||
-             (options->note && !session->note) || copy_command(session, options) < 0)
+    else if (!session->readings || !session->windows || !session->reaped || !session->verdicts ||
+             !session->version || (options->note && !session->note) ||
+             copy_command(session, options) < 0)
         code = mw_error_errno(error, ENOMEM, "cannot record");
     else if ((code = open_events(session, options, error)) == 0 &&
              (code = mw_queue_new(&session->queue, QUEUE_RECORDS, error)) == 0 &&
@@ -790,6 +805,7 @@ void mw_session_free(struct mw_session *session)
     mw_functions_close(session->functions);
     mw_reaped_free(session->reaped);
     mw_events_free(session->events);
+    mw_verdicts_free(session->verdicts);
     sem_destroy(&session->sampler_ready);
     sem_destroy(&session->sampler_go);
     sem_destroy(&session->writer_go);

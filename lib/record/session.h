@@ -39,7 +39,8 @@ struct mw_session_options {
     enum mw_tracking tracking;
     enum mw_children children;
     struct mw_keep keep;
-    bool all_arguments; /* store all arguments of programs, or their names alone */
+    double judged_after_s; /* a verdict on growth needs so much time: see record/verdicts.h */
+    bool all_arguments;    /* store all arguments of programs, or their names alone */
     /*
      * The processes run already. No function of theirs is marked, and what would hold them up is
      * not read unless the options ask for it.

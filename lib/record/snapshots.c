@@ -60,6 +60,7 @@ bool mw_snapshots_suspect(struct mw_snapshots *snapshots, uint32_t slot, pid_t p
                           int64_t observed_ns)
 {
     struct suspect *place = NULL;
+    int64_t shortest_ns = observed_ns / 2 < shortest_pause_ns ? observed_ns / 2 : shortest_pause_ns;
     int64_t pause_ns = observed_ns / 10;
 
     for (size_t i = 0; i < MW_SNAPSHOTS_MOST_PROCESSES; i++) {
@@ -79,7 +80,7 @@ bool mw_snapshots_suspect(struct mw_snapshots *snapshots, uint32_t slot, pid_t p
         .used = true,
         .slot = slot,
         .pid = pid,
-        .pause_ns = pause_ns > shortest_pause_ns ? pause_ns : shortest_pause_ns,
+        .pause_ns = pause_ns > shortest_ns ? pause_ns : shortest_ns,
         .due_ns = now_ns,
     };
     return true;

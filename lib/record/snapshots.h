@@ -2,8 +2,8 @@
  * Where the memory of a suspect grows: two snapshots of what it has mapped, apart.
  *
  * The first is taken as soon as it may be, the second when a tenth of the time has passed for which
- * the process had been observed, at least a minute; or at the end of the recording. A process that
- * ends before, or executes another program, has but the first.
+ * the process had been observed, at least a minute (or half of that time, if it is less); or at the
+ * end of the recording. A process that ends before, or executes another program, has but the first.
  *
  * A snapshot may take long to read, and the process can map no memory meanwhile (see
  * capture/mappings.h). So it is read a millisecond at a time, with pauses, and never more of

@@ -20,7 +20,7 @@ violations=$(
     may lib/capture capture/ util/ 'memwatch\.h"'
     may lib/store store/ util/ 'schema\.sql\.h"'
     may lib/analysis analysis/ util/
-    may lib/record record/ capture/ store/ util/
+    may lib/record record/ capture/ store/ analysis/ util/
     may plot plot/ util/
     # Starting or finding the target, and what is possible on a machine, is all that cmd asks capture
     # for itself.

@@ -1,0 +1,94 @@
+"""The verdict while a recording is made: its event, what grew, and that `leak` says the same."""
+
+import json
+
+import pytest
+
+from conftest import PYTHON, Folder, query
+
+LEAKS = """
+import time
+kept = []
+@profile
+def load():
+    kept.append(bytearray(400_000))
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    load()
+    time.sleep(0.05)
+"""
+STEADY = """
+import time
+kept = bytearray(30_000_000)
+time.sleep(60)
+"""
+
+
+def record(folder, code, seconds):
+    folder.call("run", "-q", "-i", "10ms", "-d", str(seconds), "--min-duration", "3s", "-o", "a.db",
+                "timeout", str(seconds + 1), PYTHON, "-c", code)
+    return folder.last_run("a.db")
+
+
+def series_of(folder, pid, *options):
+    result = folder.call("leak", "--json", "--min-duration", "1s", *options, "a.db")
+    return next(one for one in json.loads(result.stdout)["series"] if one["pid"] == pid)
+
+
+def leak_of(run):
+    """The event that a process leaks; `timeout`, above it, does not."""
+    [event] = [event for event in run["events"] if event["name"] == "leak" and event["pid"]]
+    return event
+
+
+@pytest.fixture(scope="module")
+def leaking(tmp_path_factory):
+    folder = Folder(tmp_path_factory.mktemp("leaking"))
+    return folder, record(folder, LEAKS, 14)
+
+
+def test_a_leak_becomes_an_event_while_it_is_recorded(leaking):
+    folder, run = leaking
+    event = leak_of(run)
+    assert event["kind"] == "verdict" and 4 < event["t_s"] < 14
+    assert 4_000_000 < event["value"] < 9_000_000
+    assert event["note"].startswith("sustained growth of ")
+    assert b": sustained growth of " in folder.call("show", "a.db").stdout
+
+
+def test_leak_says_the_same_of_the_same_samples(leaking):
+    folder, run = leaking
+    event = leak_of(run)
+    then = series_of(folder, event["pid"], "-w", f"0,{event['t_s']}")
+    assert then["verdict"] == event["name"]
+    assert then["slope_bytes_per_s"] == pytest.approx(event["value"], rel=0.01)
+
+
+def test_leak_tells_the_mappings_and_the_functions_that_grew(leaking):
+    folder, run = leaking
+    grown = series_of(folder, leak_of(run)["pid"])["evidence"]
+    assert grown["mappings"][0]["kind"] in ("heap", "anonymous")
+    assert grown["mappings"][0]["growth_bytes"] > 1_000_000
+    functions = series_of(folder, None)["evidence"]["functions"]
+    assert [function["name"] for function in functions] == ["__main__.load"]
+    words = folder.call("leak", "-v", "--min-duration", "1s", "a.db").stdout.decode()
+    assert words.count("mappings ") == 1 and words.count("in __main__.load (") == 1
+
+
+def test_mappings_are_in_the_file_for_any_client(leaking):
+    folder, _ = leaking
+    [(kind, growth)] = query(folder / "a.db", "SELECT kind, growth_bytes FROM growth"
+                             " WHERE to_s IS NOT NULL ORDER BY growth_bytes DESC LIMIT 1")
+    assert kind in ("heap", "anonymous") and growth > 1_000_000
+
+
+def test_what_is_steady_makes_no_alarm(folder):
+    run = record(folder, STEADY, 8)
+    assert {event["name"] for event in run["events"] if event["kind"] == "verdict"} <= {"stable"}
+    assert b"growth" not in folder.call("show", "a.db").stdout
+
+
+@pytest.mark.parametrize("duration", ["0", "-1s", "soon"])
+def test_a_least_time_that_is_none_is_refused(folder, duration):
+    result = folder.call("run", "--min-duration", duration, "true")
+    assert result.returncode == 125 and folder.files() == []
