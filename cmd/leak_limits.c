@@ -220,12 +220,75 @@ static int add_machine(struct limits *limits, double last)
                last + available + (isnan(swap) ? 0 : swap), "machine");
 }
 
+/* --- what was recorded ------------------------------------------------------------------------ */
+
+/* Whether a later row says the same limit anew. */
+static bool is_replaced(const struct recording *recording, size_t index)
+{
+    const struct mw_limit *limit = &recording->limits[index];
+
+    for (size_t i = index + 1; i < recording->limit_count; i++) {
+        const struct mw_limit *later = &recording->limits[i];
+
+        if (later->process == limit->process && strcmp(later->name, limit->name) == 0 &&
+            strcmp(later->place, limit->place) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has(const struct limits *limits, const char *name)
+{
+    for (size_t i = 0; i < limits->count; i++) {
+        if (strcmp(limits->items[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The limit of a cgroup, as it was last seen: a process may have told it that is not judged. */
+static int add_recorded_cgroup(struct limits *limits, const struct mw_limit *limit)
+{
+    mw_auto_free char *name = path_of("cgroup %s", limit->place);
+
+    if (!name)
+        return -ENOMEM;
+    /* Pages of files do not fill it up: the kernel takes them back. */
+    return has(limits, name) ? 0
+                             : add(limits, (double)limit->value, (double)limit->value, "%s", name);
+}
+
+/*
+ * Limits that were found or set while it was recorded: on all processes together. What others use
+ * of a cgroup is not known, nor what a single process has mapped.
+ */
+static int add_recorded(struct limits *limits, const struct verdict *verdict, bool cgroups)
+{
+    const struct recording *recording = verdict->request.recording;
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < recording->limit_count; i++) {
+        const struct mw_limit *limit = &recording->limits[i];
+
+        if (limit->value < 0 || is_replaced(recording, i))
+            continue;
+        if (strcmp(limit->name, "max-rss") == 0)
+            code = add(limits, (double)limit->value, (double)limit->value - verdict->shared,
+                       "--max-rss");
+        else if (cgroups && (strcmp(limit->name, "memory.max") == 0 ||
+                             strcmp(limit->name, "memory.limit_in_bytes") == 0))
+            code = add_recorded_cgroup(limits, limit);
+    }
+    return code;
+}
+
 /* --- all of them ------------------------------------------------------------------------------ */
 
 static int find(struct limits *limits, const struct verdict *verdict, int64_t asked_bytes)
 {
     struct recording *recording = verdict->request.recording;
     const struct mw_process *process = verdict->request.process;
+    bool alone = !process || recording->process_count == 1, is_alive;
     int code = 0;
 
     if (asked_bytes >= 0)
@@ -233,7 +296,10 @@ static int find(struct limits *limits, const struct verdict *verdict, int64_t as
     /* The tree lives where its first process does; a limit of a single process is not its own. */
     if (!process && recording->process_count > 0)
         process = &recording->processes[0];
-    if (code < 0 || !process || !lives(recording, process))
+    is_alive = process && lives(recording, process);
+    if (code == 0 && alone)
+        code = add_recorded(limits, verdict, !is_alive);
+    if (code < 0 || !is_alive)
         return code;
     if (verdict->request.process || recording->process_count == 1)
         code = add_rlimits(limits, process->pid, verdict->last);

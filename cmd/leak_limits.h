@@ -1,6 +1,6 @@
 /*
  * The limits that the memory of a process runs into: what the user names, and where the process
- * still lives on this machine, what holds for it now.
+ * still lives on this machine, what holds for it now; else what held when it was recorded.
  */
 #ifndef MW_CMD_LEAK_LIMITS_H
 #define MW_CMD_LEAK_LIMITS_H
@@ -8,7 +8,7 @@
 #include "cmd/verdict.h"
 
 struct limit {
-    char *name;   /* "limit", "cgroup /user.slice", "RLIMIT_AS", "RLIMIT_DATA", "machine" */
+    char *name;   /* "limit", "--max-rss", "cgroup /user.slice", "RLIMIT_AS", "RLIMIT_DATA", "machine" */
     double bytes; /* the limit itself */
     double at;    /* where it meets the judged series: others use of the same limit, and so do
                      pages that are not judged */

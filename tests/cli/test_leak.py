@@ -200,7 +200,21 @@ def test_limits_of_a_process_that_lives(folder):
         assert limits["machine"]["bytes"] >= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * .9
         run.allow("go")
         run.finish()
-    assert judge(folder, "a.db")[1]["limits"] == []
+    afterwards = {one["name"] for one in judge(folder, "a.db")[1]["limits"]}
+    assert not afterwards & {"RLIMIT_AS", "machine"}
+
+
+def test_limits_that_were_recorded_hold_afterwards(folder):
+    record(folder)
+    execute(folder / "a.db",
+            f"INSERT INTO run_limit (run, since_us, name, place, value) VALUES (1, 0, 'max-rss', '', {1 << 30}),"
+            f" (1, 0, 'memory.max', '/a', {1 << 31}), (1, 5, 'memory.max', '/a', {1 << 32}),"
+            " (1, 0, 'memory.max', '/b', NULL), (1, 0, 'max-processes', '', 5)")
+    limits = judge(folder, "a.db")[0]["limits"]
+    assert [(one["name"], one["bytes"]) for one in limits] == [
+        ("--max-rss", 1 << 30), ("cgroup /a", 1 << 32)]
+    assert 0 < limits[0]["eta_s"] < limits[1]["eta_s"]
+    assert "--max-rss of 1 GiB is reached in" in folder.call("leak", "a.db").stdout.decode()
 
 
 def test_the_plot_shows_the_verdict(folder):
