@@ -46,7 +46,7 @@ configure() {
 # pytest_cli BUILD [FILE]: the tests of the command line, or those of one file.
 pytest_cli() {
     MEMWATCH=$PWD/$1/cmd/memwatch \
-        /usr/bin/python3 -m pytest -q -rs -n 2 -p no:cacheprovider "${2:-tests/cli}"
+        /usr/bin/python3 -m pytest -q -rs -n 4 -p no:cacheprovider "${2:-tests/cli}"
 }
 
 # unit_tests NAME OPTIONS…: runs them, and repeats what they skipped.
