@@ -307,11 +307,13 @@ static void drain_lanes(struct mw_marks *marks, uint32_t lanes, uint64_t horizon
 
 size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks)
 {
-    uint32_t lanes = lanes_used(marks);
     uint64_t horizon_ns;
+    uint32_t lanes;
 
     marks->mark_count = 0;
+    /* Before it is looked how many rings there are: what was marked until then in any is seen. */
     marks->now_ns = mw_now_ns();
+    lanes = lanes_used(marks);
     look_for_ends(marks);
     /* Each gets a share: none is starved by one that never ends. */
     horizon_ns = find_horizon(marks, lanes, MW_MARKS_AT_ONCE / (lanes > 0 ? lanes : 1));
