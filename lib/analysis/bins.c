@@ -12,10 +12,10 @@ static void coarsen(struct mw_bins *bins)
 
     for (size_t i = 0; i < count; i++) {
         struct mw_bin sum = bins->bins[2 * i];
+        const struct mw_bin *other = &bins->bins[2 * i + 1];
 
-        if (2 * i + 1 < bins->count && bins->bins[2 * i + 1].held_s > 0) {
-            const struct mw_bin *other = &bins->bins[2 * i + 1];
-
+        sum.may_fall = sum.may_fall || (2 * i + 1 < bins->count && other->may_fall);
+        if (2 * i + 1 < bins->count && other->held_s > 0) {
             sum.low = sum.held_s > 0 ? fmin(sum.low, other->low) : other->low;
             sum.high = sum.held_s > 0 ? fmax(sum.high, other->high) : other->high;
             sum.integral += other->integral;
@@ -81,7 +81,8 @@ void mw_bins_add(struct mw_bins *bins, double t_s, double value)
 {
     if (!bins->begun) {
         *bins = (struct mw_bins){
-            .origin_s = t_s, .end_s = t_s, .width_s = FIRST_WIDTH_S, .begun = true};
+            .origin_s = t_s, .end_s = t_s, .width_s = FIRST_WIDTH_S, .begun = true,
+            .may_fall = bins->may_fall};
     }
     mw_bins_hold(bins, t_s);
     bins->last = value;
@@ -92,6 +93,15 @@ void mw_bins_stop(struct mw_bins *bins, double t_s)
 {
     mw_bins_hold(bins, t_s);
     bins->known = false;
+}
+
+void mw_bins_mark(struct mw_bins *bins, double t_s)
+{
+    if (!bins->begun)
+        return;
+    mw_bins_hold(bins, t_s);
+    if (bins->count > 0)
+        bins->bins[bins->count - 1].may_fall = true;
 }
 
 static bool is_known(const struct mw_bins *bins, size_t index)

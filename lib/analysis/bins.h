@@ -13,11 +13,12 @@
 
 enum { MW_BIN_COUNT = 512 };
 
-/* Nothing but held_s = 0 means anything in a bin in which no value is known. */
+/* Nothing but held_s = 0 and may_fall means anything in a bin in which no value is known. */
 struct mw_bin {
     double low, high;
     double integral; /* of the value over the time that one is known */
     double held_s;   /* that time */
+    bool may_fall;   /* a process ended in it */
 };
 
 /* Starts as all zero. */
@@ -26,6 +27,7 @@ struct mw_bins {
     double width_s;
     double end_s, last; /* up to where the series is in the bins, and the value that holds there */
     bool begun, known;  /* there is a first value; one holds at end_s */
+    bool may_fall;      /* processes may have ended anywhere: nobody says when; set from outside */
     size_t count;       /* of bins that have been reached */
     struct mw_bin bins[MW_BIN_COUNT];
 };
@@ -41,6 +43,9 @@ void mw_bins_stop(struct mw_bins *bins, double t_s);
 
 /* The last value still holds at t_s. */
 void mw_bins_hold(struct mw_bins *bins, double t_s);
+
+/* A process that was part of the value ended at t_s, which is not before end_s. */
+void mw_bins_mark(struct mw_bins *bins, double t_s);
 
 /* The mean value in a bin; NAN where less than a tenth of it is known. */
 double mw_bins_mean(const struct mw_bins *bins, size_t index);

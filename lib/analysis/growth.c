@@ -90,22 +90,28 @@ static bool fit_course(const struct stretch *stretch, const struct course *cours
     return mw_drift_fit(stretch->values, stretch->count, regressors, 2, ret_fit);
 }
 
-/* How likely a cache is that fills, and nothing beside it: the best of several time constants. */
+/* How likely a course is, and nothing beside it; -INFINITY where it does not rise. */
+static double likelihood_alone(const struct stretch *stretch, const struct course *course)
+{
+    double curve[MW_GROWTH_POINTS];
+    const double *regressors[] = {curve};
+    struct mw_drift fit;
+
+    for (size_t i = 0; i < stretch->count; i++)
+        curve[i] = height(course, stretch->time[i]);
+    if (!mw_drift_fit(stretch->values, stretch->count, regressors, 1, &fit) || fit.factor[0] <= 0)
+        return -INFINITY;
+    return fit.likelihood;
+}
+
+/* How likely a cache is that fills: the best of several time constants. */
 static double likelihood_of_cache(const struct stretch *stretch)
 {
     static const double constants[] = {.1, .15, .22, .35, .5, .8, 1.2};
-    double curve[MW_GROWTH_POINTS], best = -INFINITY;
-    const double *regressors[] = {curve};
+    double best = -INFINITY;
 
-    for (size_t c = 0; c < MW_COUNT(constants); c++) {
-        struct course course = {SATURATES, constants[c]};
-        struct mw_drift fit;
-
-        for (size_t i = 0; i < stretch->count; i++)
-            curve[i] = height(&course, stretch->time[i]);
-        if (mw_drift_fit(stretch->values, stretch->count, regressors, 1, &fit))
-            best = fmax(best, fit.likelihood);
-    }
+    for (size_t c = 0; c < MW_COUNT(constants); c++)
+        best = fmax(best, likelihood_alone(stretch, &(struct course){SATURATES, constants[c]}));
     return best;
 }
 
@@ -181,6 +187,29 @@ static void measure_onset(const struct stretch *stretch, struct mw_growth *growt
         best = fit.likelihood;
         growth->onset = fit.factor[1] > CLEARLY * fit.error[1] ? at : 0;
     }
+}
+
+bool mw_growth_halt(const double *values, size_t from, size_t to, struct mw_halt *ret_halt)
+{
+    static const double LEAST_REST = 2.5; /* points */
+    struct stretch stretch;
+    double best = -INFINITY, other;
+
+    if (!pool_stretch(values, from, to, 1, &stretch))
+        return false;
+    for (double point = ceil((double)stretch.count * 3 / 4);
+         point <= (double)stretch.count - LEAST_REST; point += .5) {
+        double at = point / (double)stretch.count;
+        double likelihood = likelihood_alone(&stretch, &(struct course){ENDS, at});
+
+        if (likelihood > best) {
+            best = likelihood;
+            ret_halt->place = from + (size_t)lround(at * (double)(to - from));
+        }
+    }
+    other = fmax(likelihood_of_cache(&stretch), likelihood_alone(&stretch, &(struct course){ENDS, 1}));
+    ret_halt->likelier = best - other;
+    return best > -INFINITY;
 }
 
 /* --- shape ------------------------------------------------------------------------------------ */

@@ -43,6 +43,15 @@ struct mw_growth {
 bool mw_growth_measure(const double *values, size_t from, size_t to, double place,
                        struct mw_growth *ret_growth);
 
+/* Where growth along a line came to an end, and was level from there on. */
+struct mw_halt {
+    size_t place;
+    double likelier; /* than a line that goes on, and than a cache that fills: a logarithm */
+};
+
+/* Looks for it in the last quarter of the places from `from` up to `to`. False as above. */
+bool mw_growth_halt(const double *values, size_t from, size_t to, struct mw_halt *ret_halt);
+
 /*
  * The means of `count` values in `points` stretches of equal length; NAN where less than a third of
  * one is known.

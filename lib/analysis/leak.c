@@ -26,6 +26,11 @@ void mw_leak_stop(struct mw_leak *leak, double t_s)
     mw_bins_stop(&leak->bins, t_s);
 }
 
+void mw_leak_end(struct mw_leak *leak, double t_s)
+{
+    mw_bins_mark(&leak->bins, t_s);
+}
+
 /* Growth that a person would care about. */
 static bool matters(double bytes, const struct mw_growth *growth)
 {
@@ -74,6 +79,8 @@ static enum mw_verdict name_course(const struct mw_look *look, double step)
     if (matters(step, &look->whole) && step > 3 * jitter(look) &&
         step > look->cycle.amplitude / 4 && end - first->at_from > step / 2)
         return MW_VERDICT_STEP;
+    if (matters(look->whole.net, &look->whole) && mw_look_flattens(&look->whole))
+        return MW_VERDICT_FILLING;
     return MW_VERDICT_STABLE;
 }
 
@@ -88,6 +95,27 @@ static bool seen_before(const struct mw_bins *bins, const struct mw_look *look)
            before.grows;
 }
 
+/* It slows down by more than chance explains, if not by much. */
+static bool slows_clearly(const struct mw_growth *growth)
+{
+    return growth->slowing_t > 2;
+}
+
+/* The shortest traces of tests/corpus, by which it is known how often a leak is none. */
+static const double LONG_S = 1800;
+
+static enum mw_doubt find_doubt(const struct mw_judgement *judgement,
+                                const struct mw_growth *growth)
+{
+    if (judgement->halted_s > 0)
+        return MW_DOUBT_HALTED;
+    if (slows_clearly(growth))
+        return MW_DOUBT_BENT;
+    if (judgement->observed_s < LONG_S)
+        return MW_DOUBT_BRIEF;
+    return growth->slope > 5 * growth->error ? MW_DOUBT_NONE : MW_DOUBT_WEAK;
+}
+
 static bool is_certain(const struct mw_judgement *judgement, const struct mw_look *look)
 {
     const struct mw_growth *growth = &look->growth;
@@ -95,7 +123,7 @@ static bool is_certain(const struct mw_judgement *judgement, const struct mw_loo
 
     switch (judgement->verdict) {
     case MW_VERDICT_LEAK:
-        return growth->slope > 5 * growth->error;
+        return judgement->doubt == MW_DOUBT_NONE;
     case MW_VERDICT_FILLING:
         return growth->bend > 8;
     case MW_VERDICT_STEP:
@@ -121,7 +149,7 @@ static double tooth_height(const struct mw_look *look, const struct mw_bins *bin
 }
 
 static void tell(struct mw_judgement *judgement, const struct mw_look *look,
-                 const struct mw_bins *bins)
+                 const struct mw_bins *bins, size_t end)
 {
     double width = bins->width_s, begin_s = bins->origin_s + (double)look->start * width;
     double place, margin = mw_student_975(look->growth.freedom) * look->growth.error / width;
@@ -129,7 +157,8 @@ static void tell(struct mw_judgement *judgement, const struct mw_look *look,
     judgement->bin_s = width;
     judgement->since_s = begin_s;
     judgement->from_s = begin_s + (double)look->growth.from * width;
-    judgement->to_s = bins->end_s;
+    judgement->to_s = end < bins->count ? bins->origin_s + (double)end * width : bins->end_s;
+    judgement->halted_s = bins->end_s - judgement->to_s;
     judgement->slope = look->growth.slope / width;
     judgement->low = judgement->slope - margin;
     judgement->high = judgement->slope + margin;
@@ -144,6 +173,7 @@ static void tell(struct mw_judgement *judgement, const struct mw_look *look,
     judgement->step_s = begin_s + place * width;
     judgement->fault = look->fault;
     judgement->growth = look->growth;
+    judgement->doubt = find_doubt(judgement, &look->growth);
 }
 
 /* The bins up to a moment, without the end of the program. */
@@ -171,34 +201,78 @@ static double observe(const struct mw_bins *bins, bool *ret_mostly)
     return known_s;
 }
 
+/* A verdict, and the look that it rests on. */
+struct finding {
+    enum mw_verdict verdict;
+    bool seen_before;
+    struct mw_look look;
+};
+
+/* Finds what the first `count` bins say. False where that is nothing. */
+static bool find(const struct mw_bins *bins, size_t count, struct finding *ret_finding)
+{
+    struct mw_look *look = &ret_finding->look, second;
+    double place;
+
+    ret_finding->seen_before = false;
+    if (!mw_look_take(look, bins, count, &mw_demands_final))
+        return false;
+    if (look->grows) {
+        ret_finding->seen_before = seen_before(bins, look);
+        ret_finding->verdict = ret_finding->seen_before ? MW_VERDICT_LEAK : MW_VERDICT_SUSPECT;
+    } else if (mw_look_take(&second, bins, count, &mw_demands_suspect) && second.grows) {
+        *look = second;
+        ret_finding->verdict = MW_VERDICT_SUSPECT;
+    } else {
+        ret_finding->verdict = name_course(look, largest_step(look, &place));
+    }
+    return true;
+}
+
+/*
+ * Growth that halted a short while ago is judged as it was then: a load that ends makes no cache of
+ * a leak. It is no more than suspect when it has been level for longer than the first share of the
+ * time, or when the slope at the halt was below the second of the mean one, as in a cache that is
+ * nearly full.
+ */
+static const double SHORT_HALT = .15, STRAIGHT = .9;
+
+static size_t judge_before_halt(const struct mw_bins *bins, struct finding *finding)
+{
+    size_t halt = finding->look.start + finding->look.halt.place;
+    struct finding before;
+
+    if (finding->verdict == MW_VERDICT_LEAK || finding->look.halt.place == 0 ||
+        !find(bins, halt, &before) || before.verdict < MW_VERDICT_SUSPECT ||
+        slows_clearly(&before.look.growth))
+        return bins->count;
+    if ((double)(bins->count - halt) > SHORT_HALT * (double)(bins->count - before.look.start) ||
+        before.look.growth.slowing < STRAIGHT)
+        before.verdict = MW_VERDICT_SUSPECT;
+    *finding = before;
+    return halt;
+}
+
 void mw_leak_judge(const struct mw_leak *leak, double now_s, double least_s,
                    struct mw_judgement *ret_judgement)
 {
     struct mw_bins bins = leak->bins;
     struct mw_judgement judgement = {
         .verdict = MW_VERDICT_INSUFFICIENT, .slope = NAN, .low = NAN, .high = NAN, .end = NAN};
-    struct mw_look look, second;
+    struct finding finding;
     bool mostly;
 
     close_bins(&bins, now_s);
     judgement.observed_s = observe(&bins, &mostly);
     judgement.since_s = judgement.from_s = bins.origin_s;
     judgement.to_s = bins.end_s;
-    if (mostly && judgement.observed_s >= least_s &&
-        mw_look_take(&look, &bins, bins.count, &mw_demands_final)) {
-        bool suspicious = !look.grows &&
-                          mw_look_take(&second, &bins, bins.count, &mw_demands_suspect) &&
-                          second.grows;
+    if (mostly && judgement.observed_s >= least_s && find(&bins, bins.count, &finding)) {
+        size_t end = judge_before_halt(&bins, &finding);
 
-        judgement.seen_before = look.grows && seen_before(&bins, &look);
-        tell(&judgement, suspicious ? &second : &look, &bins);
-        if (judgement.seen_before)
-            judgement.verdict = MW_VERDICT_LEAK;
-        else if (look.grows || suspicious)
-            judgement.verdict = MW_VERDICT_SUSPECT;
-        else
-            judgement.verdict = name_course(&look, judgement.step_bytes);
-        judgement.certain = is_certain(&judgement, &look);
+        judgement.verdict = finding.verdict;
+        judgement.seen_before = finding.seen_before;
+        tell(&judgement, &finding.look, &bins, end);
+        judgement.certain = is_certain(&judgement, &finding.look);
     }
     *ret_judgement = judgement;
 }

@@ -4,9 +4,10 @@
  *     struct mw_leak leak = {0};
  *     mw_leak_feed(&leak, t_s, bytes);             for each sample
  *     mw_leak_stop(&leak, t_s);                    where nothing is known from then on
+ *     mw_leak_end(&leak, t_s);                     where a process that was part of it ended
  *     mw_leak_judge(&leak, now_s, least_s, &judgement);
  *
- * A series costs sizeof (struct mw_leak), 16 KiB, whatever its length, and feeding it is O(1)
+ * A series costs sizeof (struct mw_leak), 20 KiB, whatever its length, and feeding it is O(1)
  * amortised. The judgement depends on what was fed and on now alone, not on when else it was asked
  * for: so a recording that is read afterwards gets the same one as a program that is watched. It
  * says "sustained growth, consistent with a leak": from resident memory alone, nobody can tell a
@@ -41,9 +42,21 @@ static inline bool mw_verdict_grows(enum mw_verdict verdict)
     return verdict == MW_VERDICT_SUSPECT || verdict == MW_VERDICT_LEAK;
 }
 
-/* Starts as all zero. To begin anew, because a program was started again, set it to zero again. */
+/*
+ * Starts as all zero. Of a series from elsewhere, of whose processes nobody knows when they ended,
+ * set bins.may_fall: then a deep fall is taken for a restart wherever it is.
+ */
 struct mw_leak {
     struct mw_bins bins;
+};
+
+/* Why a leak is not certain; the first that holds. */
+enum mw_doubt {
+    MW_DOUBT_NONE,
+    MW_DOUBT_HALTED, /* it has not grown lately */
+    MW_DOUBT_BENT,   /* it may be a cache that is not full yet, by its course, … */
+    MW_DOUBT_BRIEF,  /* … or because it was not watched for long */
+    MW_DOUBT_WEAK,   /* noise hides much of it */
 };
 
 /* Times are in seconds on the clock of what was fed, slopes in bytes a second. */
@@ -55,6 +68,8 @@ struct mw_judgement {
     double end;              /* bytes: where the trend is at the end */
     double since_s;          /* where the judged series begins, behind a restart and a start-up */
     double from_s, to_s;     /* the stretch that slope and growth are of */
+    double halted_s;         /* how long it has been level since to_s; 0: it grows to the end */
+    enum mw_doubt doubt;
     struct mw_cycle cycle;   /* that was taken out; its period in seconds */
     double step_s;           /* where the largest step upwards is */
     double step_bytes;       /* how high it is; 0: there is none */
@@ -69,6 +84,9 @@ void mw_leak_feed(struct mw_leak *leak, double t_s, double bytes);
 
 /* Nothing is known from t_s on, up to the next value. */
 void mw_leak_stop(struct mw_leak *leak, double t_s);
+
+/* A process that was part of the series ended at t_s: a deep fall about there is a restart. */
+void mw_leak_end(struct mw_leak *leak, double t_s);
 
 /*
  * Judges what was fed, up to now_s, where the last value still holds. A series that is known for

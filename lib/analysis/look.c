@@ -22,6 +22,7 @@ const struct mw_demands mw_demands_final = {
     .step = .45,
     .drawdown = .3,
     .fresh = .5,
+    .halt = 6,
 };
 
 const struct mw_demands mw_demands_suspect = {
@@ -41,6 +42,7 @@ const struct mw_demands mw_demands_suspect = {
     .step = .5,
     .drawdown = .35,
     .fresh = .4,
+    .halt = INFINITY,
 };
 
 const struct mw_demands mw_demands_early = {
@@ -55,6 +57,7 @@ const struct mw_demands mw_demands_early = {
     .step = .6,
     .drawdown = .4,
     .fresh = .3,
+    .halt = INFINITY,
 };
 
 static const double MIB = 1 << 20;
@@ -72,12 +75,30 @@ const char *mw_fault_name(enum mw_fault fault)
 
 /* --- what counts ------------------------------------------------------------------------------ */
 
-/* A fall by more than so much, within a bin or two, is a restart, unless it happens often. */
+/*
+ * A fall by more than so much, within a bin or two, is a restart where a process ended, unless it
+ * happens often: an allocator that gives memory back, or a collector, does that in a process that
+ * goes on.
+ */
 static const double RESTART_FALL = .5;
 enum { MOST_RESTARTS = 2, RESTART_REACH = 5 };
 
 /* The first 24th behind a start is start-up, whatever it looks like. */
 enum { START_UP = 24 };
+
+/* Whether a process ended, or may have, about that bin. */
+static bool may_fall(const struct mw_bins *bins, size_t place)
+{
+    size_t from = place < RESTART_REACH ? 0 : place - RESTART_REACH;
+
+    if (bins->may_fall)
+        return true;
+    for (size_t i = from; i < bins->count && i <= place + RESTART_REACH; i++) {
+        if (bins->bins[i].may_fall)
+            return true;
+    }
+    return false;
+}
 
 size_t mw_look_restart(const struct mw_bins *bins, size_t count)
 {
@@ -88,7 +109,8 @@ size_t mw_look_restart(const struct mw_bins *bins, size_t count)
 
         for (size_t j = 0; j < RESTART_REACH; j++)
             before[j] = mw_bins_mean(bins, i - RESTART_REACH + j);
-        if (!(mw_bins_low(bins, i) < (1 - RESTART_FALL) * mw_median(before, RESTART_REACH)))
+        if (!(mw_bins_low(bins, i) < (1 - RESTART_FALL) * mw_median(before, RESTART_REACH)) ||
+            !may_fall(bins, i))
             continue;
         restarts += last == 0 || i - last > RESTART_REACH;
         last = i;
@@ -161,9 +183,19 @@ static double highest_before(const struct mw_look *look, size_t place)
     return place > from + 4 ? mw_quantile(look->values + from, place - from, .95) : -INFINITY;
 }
 
+static bool bends(const struct mw_growth *growth, const struct mw_demands *demands)
+{
+    return growth->bend > demands->bend && growth->late_slope < demands->late * growth->slope;
+}
+
+bool mw_look_flattens(const struct mw_growth *growth)
+{
+    return growth->slope > 0 && bends(growth, &mw_demands_final);
+}
+
 static bool slows_down(const struct mw_growth *growth, const struct mw_demands *demands)
 {
-    return (growth->bend > demands->bend && growth->late_slope < demands->late * growth->slope) ||
+    return bends(growth, demands) ||
            (growth->slowing < demands->slowing && growth->slowing_t > demands->slowing_t) ||
            growth->half_ratio < demands->half || growth->third_ratio < demands->third;
 }
@@ -248,6 +280,21 @@ static void look_for_growth(struct mw_look *look, const struct mw_demands *deman
     }
 }
 
+/* Looks for a halt behind the start of each segment that is long enough. */
+static void look_for_halt(struct mw_look *look, const struct mw_demands *demands)
+{
+    for (size_t s = 0; s < look->segment_count; s++) {
+        size_t from = (size_t)lround((double)look->segments[s].from * look->scale);
+        struct mw_halt halt;
+
+        if ((double)(look->count - from) < demands->shortest * (double)look->count)
+            return;
+        if (mw_growth_halt(look->values, from, look->count, &halt) &&
+            halt.likelier > fmax(demands->halt, look->halt.likelier))
+            look->halt = halt;
+    }
+}
+
 bool mw_look_take(struct mw_look *ret_look, const struct mw_bins *bins, size_t count,
                   const struct mw_demands *demands)
 {
@@ -264,5 +311,7 @@ bool mw_look_take(struct mw_look *ret_look, const struct mw_bins *bins, size_t c
         mw_remove_spikes(ret_look->values, ret_look->count);
     find_segments(ret_look);
     look_for_growth(ret_look, demands);
+    if (!ret_look->grows && isfinite(demands->halt))
+        look_for_halt(ret_look, demands);
     return ret_look->whole.to > 0;
 }

@@ -43,6 +43,7 @@ struct mw_demands {
     double settled, lasting, beyond;
     double step, drawdown; /* of the rise, at most */
     double fresh;          /* of the rise, that is above all that was before */
+    double halt; /* Growth that halted: by so much likelier than that it slows down */
 };
 
 /* Tuned on the development half of tests/corpus. */
@@ -62,6 +63,7 @@ struct mw_look {
     size_t segment_count;
     double scale;
     bool grows;
+    struct mw_halt halt;            /* likelier than the demands ask; place 0: none */
     enum mw_fault fault;            /* of the whole: why it is no sustained growth from its start */
     struct mw_growth whole, growth; /* from the start, and of the stretch that grows or the whole */
 };
@@ -71,6 +73,9 @@ size_t mw_look_restart(const struct mw_bins *bins, size_t count);
 
 /* How many bins there are before a program that ends gives its memory back. */
 size_t mw_look_end(const struct mw_bins *bins);
+
+/* Whether the trend flattens, as far as the measures tell it from one that goes on. */
+bool mw_look_flattens(const struct mw_growth *growth);
 
 /* Looks at the first `count` bins. False where too few of them are known to say anything. */
 bool mw_look_take(struct mw_look *ret_look, const struct mw_bins *bins, size_t count,

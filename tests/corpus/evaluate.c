@@ -101,7 +101,7 @@ static size_t feed(struct mw_leak *leak, const struct corpus_trace *trace, size_
 /* As a program that is watched: judged whenever its time has grown by a quarter. */
 static bool called_ever(const struct corpus_trace *trace)
 {
-    struct mw_leak leak = {0};
+    struct mw_leak leak = {.bins = {.may_fall = true}};
     struct mw_judgement judgement;
     size_t next = 0;
 
@@ -117,7 +117,7 @@ static bool called_ever(const struct corpus_trace *trace)
 static void judge(struct outcome *outcome, unsigned number)
 {
     const struct corpus_trace *trace = &outcome->trace;
-    struct mw_leak leak = {0};
+    struct mw_leak leak = {.bins = {.may_fall = true}};
     double begin_us, middle_s = (trace->onset_s + trace->duration_s) / 2;
     size_t next = feed(&leak, trace, 0, middle_s);
 

@@ -247,6 +247,9 @@ static void plan_shape(struct shape *shape, struct chance *chance)
     case CORPUS_LATE_LEAK:
         shape->a = uniform(chance, .2, .6);
         break;
+    case CORPUS_HALTED_LEAK:
+        shape->a = uniform(chance, .75, .97);
+        break;
     case CORPUS_STAIRCASE:
         plan_staircase(shape, chance, 15, 60);
         break;
@@ -331,6 +334,8 @@ static double height(const struct shape *shape, double u)
         return fmin(1, fmax(0, (u - shape->a) / (shape->b - shape->a)));
     case CORPUS_KEPT_SPIKE:
         return spike(shape, u);
+    case CORPUS_HALTED_LEAK:
+        return fmin(1, u / shape->a);
     case CORPUS_LATE_LEAK:
         return fmax(0, (u - shape->a) / (1 - shape->a));
     case CORPUS_ACCELERATING:
@@ -468,7 +473,8 @@ static void tell_truth(struct corpus_trace *trace, const struct shape *shape,
     trace->rise = level->rise;
     trace->onset_s = restart_s + from * length_s;
     trace->slope = corpus_class_leaks(trace->class) ? level->rise / (length_s * (1 - from)) : 0;
-    trace->straight = corpus_class_leaks(trace->class) && trace->class != CORPUS_ACCELERATING;
+    trace->straight = corpus_class_leaks(trace->class) && trace->class != CORPUS_ACCELERATING &&
+                      trace->class != CORPUS_HALTED_LEAK;
     trace->reached = level->base + level->rise * height_reached(shape);
     trace->limit = level->base + level->rise * uniform(chance, 2, 8);
 }

@@ -46,7 +46,8 @@ enum corpus_half { CORPUS_DEVELOPMENT, CORPUS_TEST };
     X(SLOW_CACHE, "cache far larger than seen", false)                                             \
     X(SLOW_NOISE, "slow noise", false)                                                             \
     X(COARSE_STAIRCASE, "staircase of 4-8 steps", true)                                            \
-    X(SLOW_NOISE_LEAK, "12 sigma in slow noise", true)
+    X(SLOW_NOISE_LEAK, "12 sigma in slow noise", true)                                             \
+    X(HALTED_LEAK, "leak, then idle", true)
 
 enum corpus_class {
 #define CORPUS_CLASS_ENUM(identifier, name, leaks) CORPUS_##identifier,
