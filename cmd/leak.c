@@ -54,7 +54,7 @@ struct report {
     const struct leak_options *options;
     struct grown grown; /* of the recording that is judged */
     json_t *series;     /* NULL: words are printed */
-    size_t leaks, judged, too_short;
+    size_t leaks, growing, too_short; /* growing: leaks and suspects */
     bool functions_told; /* of that recording */
 };
 
@@ -153,6 +153,18 @@ static json_t *cycle_to_json(const struct mw_cycle *cycle)
                      number(cycle->period), "amplitude_bytes", number(cycle->amplitude));
 }
 
+static json_t *doubt_to_json(const struct mw_judgement *judgement)
+{
+    static const char *const names[] = {[MW_DOUBT_HALTED] = "halted",
+                                        [MW_DOUBT_BENT] = "bent",
+                                        [MW_DOUBT_BRIEF] = "brief",
+                                        [MW_DOUBT_WEAK] = "weak"};
+
+    if (judgement->verdict != MW_VERDICT_LEAK || judgement->doubt == MW_DOUBT_NONE)
+        return json_null();
+    return json_string(names[judgement->doubt]);
+}
+
 static json_t *evidence_to_json(const struct verdict *verdict)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
@@ -168,8 +180,9 @@ static json_t *evidence_to_json(const struct verdict *verdict)
         return json;
     json_object_update_new(
         json,
-        json_pack("{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "since_s",
-                  number(judgement->since_s), "cycle", cycle_to_json(&judgement->cycle),
+        json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o}", "since_s",
+                  number(judgement->since_s), "halted_s", number(judgement->halted_s), "doubt",
+                  doubt_to_json(judgement), "cycle", cycle_to_json(&judgement->cycle),
                   "whole_series", mw_fault_name(judgement->fault), "seen_before",
                   judgement->seen_before, "trend_end_bytes", number(judgement->end), "rise_bytes",
                   number(growth->net), "noise_bytes", number(growth->noise), "step_bytes",
@@ -253,8 +266,8 @@ static int judge(struct report *report, struct recording *recording,
     if ((code = verdict_reach(&verdict, NULL, &request, error)) < 0 ||
         (code = limits_find(&limits, &verdict, asked->limit_bytes, error)) < 0)
         return code;
-    report->judged++;
     report->leaks += verdict.judgement.verdict == MW_VERDICT_LEAK;
+    report->growing += verdict.judgement.verdict >= MW_VERDICT_SUSPECT;
     if (report->series)
         json_array_append_new(report->series, verdict_to_json(report, &verdict, &limits));
     else
@@ -331,7 +344,7 @@ static void print_next(const struct recording *recording, const char *operand)
 static int judge_operand(struct report *report, const char *operand, bool several)
 {
     char least[MW_FORMAT_SIZE], count[MW_FORMAT_SIZE];
-    size_t leaks = report->leaks;
+    size_t growing = report->growing;
     struct recording recording;
     struct mw_error error;
     int code;
@@ -351,7 +364,7 @@ static int judge_operand(struct report *report, const char *operand, bool severa
                report->too_short == 1 ? "process lived" : "processes lived",
                mw_format_duration(least, report->options->least_ns),
                report->too_short == 1 ? "is" : "are");
-    if (code == 0 && report->leaks > leaks && !report->series)
+    if (code == 0 && report->growing > growing && !report->series)
         print_next(&recording, operand);
     recording_close(&recording);
     return code < 0 ? cmd_fail(&error) : CMD_OK;

@@ -103,8 +103,9 @@ static int add_trend(struct drawing *drawing, double to_s)
 
     mw_format_rate(rate, judgement->slope, judgement->observed_s);
     return add(drawing, MW_CURVE_GROWTH,
-               cmd_words("%s: %s", mw_verdict_name(judgement->verdict), rate), points,
-               to_s > judgement->to_s ? 3 : 2);
+               cmd_words("%s: %s%s", mw_verdict_name(judgement->verdict), rate,
+                         judgement->halted_s > 0 ? ", level since" : ""),
+               points, to_s > judgement->to_s ? 3 : 2);
 }
 
 /* What is cut off in front, where that is more than nothing. */
@@ -182,7 +183,8 @@ static int draw(struct drawing *drawing, const struct mw_basis *basis, int64_t l
 
     if (code < 0)
         return code;
-    limit = grows(judgement) ? binding_limit(drawing->verdict, &limits) : NULL;
+    limit = grows(judgement) && judgement->halted_s == 0 ? binding_limit(drawing->verdict, &limits)
+                                                         : NULL;
     if ((code = add_basis(drawing, basis)) == 0 && (code = add_cut(drawing)) == 0 &&
         grows(judgement))
         code = limit ? draw_limit(drawing, limit) : add_trend(drawing, judgement->to_s);

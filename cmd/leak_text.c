@@ -26,6 +26,11 @@ static char *rate(char buffer[static MW_FORMAT_SIZE], const struct verdict *verd
     return mw_format_rate(buffer, slope, verdict->judgement.observed_s);
 }
 
+static bool grows(const struct mw_judgement *judgement)
+{
+    return judgement->verdict == MW_VERDICT_LEAK || judgement->verdict == MW_VERDICT_SUSPECT;
+}
+
 static char *subject(const struct verdict *verdict)
 {
     const struct mw_process *process = verdict->request.process;
@@ -60,18 +65,19 @@ char *limit_words(const struct verdict *verdict, const struct limit *limit)
     double far_s = FAR * verdict->judgement.observed_s;
     char at[MW_FORMAT_SIZE], low[MW_FORMAT_SIZE], high[MW_FORMAT_SIZE];
     mw_auto_free char *name = limit_name(limit);
+    const char *when = verdict->judgement.halted_s > 0 ? "if it goes on, " : "";
 
     if (!name)
         return NULL;
     if (arrival.at_s == 0)
         return cmd_words("%s is reached already", name);
     if (!(arrival.at_s <= far_s))
-        return cmd_words("%s is reached in more than %s", name, duration(at, far_s));
+        return cmd_words("%s%s is reached in more than %s", when, name, duration(at, far_s));
     duration(at, arrival.at_s);
     duration(low, arrival.low_s);
     if (!(arrival.high_s <= far_s))
-        return cmd_words("%s is reached in %s (%s at least)", name, at, low);
-    return cmd_words("%s is reached in %s (%s to %s)", name, at, low,
+        return cmd_words("%s%s is reached in %s (%s at least)", when, name, at, low);
+    return cmd_words("%s%s is reached in %s (%s to %s)", when, name, at, low,
                      duration(high, arrival.high_s));
 }
 
@@ -113,12 +119,23 @@ static char *rate_range(char buffer[static RANGE_SIZE], const struct verdict *ve
 static char *growth_words(const struct verdict *verdict)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
-    char slope[MW_FORMAT_SIZE], range[RANGE_SIZE], length[MW_FORMAT_SIZE];
+    bool leak = judgement->verdict == MW_VERDICT_LEAK;
+    char slope[MW_FORMAT_SIZE], range[RANGE_SIZE], length[MW_FORMAT_SIZE], halt[MW_FORMAT_SIZE];
 
     rate(slope, verdict, judgement->slope);
     rate_range(range, verdict);
     duration(length, judgement->to_s - judgement->from_s);
-    if (judgement->verdict == MW_VERDICT_LEAK)
+    duration(halt, judgement->to_s);
+    if (leak && judgement->halted_s > 0)
+        return cmd_words("sustained growth of %s (%s) for %s, consistent with a leak; level since "
+                         "%s, as when the load ended",
+                         slope, range, length, halt);
+    if (judgement->halted_s > 0)
+        return cmd_words("sustained growth of %s (%s) for %s, and level since %s: a leak if the "
+                         "load ended there, a full cache if it went on; record it under load to "
+                         "the end to tell",
+                         slope, range, length, halt);
+    if (leak)
         return cmd_words("sustained growth of %s (%s) for %s, consistent with a leak", slope, range,
                          length);
     return cmd_words("growth of %s (%s) for %s, not long or not clear enough to call it a leak: "
@@ -126,35 +143,108 @@ static char *growth_words(const struct verdict *verdict)
                      slope, range, length);
 }
 
+/* Why a leak may be none, and what would tell; NULL where that is clear. */
+static char *doubt_words(const struct verdict *verdict)
+{
+    const struct mw_judgement *judgement = &verdict->judgement;
+    char length[MW_FORMAT_SIZE], longer[MW_FORMAT_SIZE];
+
+    if (judgement->verdict != MW_VERDICT_LEAK)
+        return NULL;
+    duration(length, judgement->observed_s);
+    duration(longer, fmax(2 * judgement->observed_s, 1800));
+    switch (judgement->doubt) {
+    case MW_DOUBT_HALTED:
+        return cmd_words(
+            "not certain: a cache that became full there looks the same; record it under "
+            "load to the end to tell");
+    case MW_DOUBT_BENT:
+        return cmd_words("not certain: it slows down a little, as a cache does that is not full "
+                         "yet; record %s to tell",
+                         longer);
+    case MW_DOUBT_BRIEF:
+        return cmd_words("not certain: within %s, a cache that is not full yet looks the same; "
+                         "record %s to tell",
+                         length, longer);
+    case MW_DOUBT_WEAK:
+        return cmd_words("not certain: noise hides much of it; record %s to tell", longer);
+    default:
+        return NULL;
+    }
+}
+
 static char *filling_words(const struct verdict *verdict)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
-    char mean[MW_FORMAT_SIZE], late[MW_FORMAT_SIZE];
+    double late = judgement->growth.late_slope / judgement->bin_s;
+    char rise[MW_FORMAT_SIZE], mean[MW_FORMAT_SIZE], end[MW_FORMAT_SIZE];
 
+    rate(mean, verdict, judgement->slope);
+    if (late < .1 * judgement->slope && judgement->rise > 0)
+        return cmd_words("rose by %s and has levelled off, as a cache or a pool does that is full. "
+                         "No leak so far; record it twice as long to see that it stays level",
+                         size(rise, judgement->rise));
     return cmd_words("grows ever more slowly, as a cache or a pool does that fills: %s at the end, "
-                     "%s over all. No leak so far; whether it has a bound, only more time tells",
-                     rate(late, verdict, fmax(judgement->growth.late_slope / judgement->bin_s, 0)),
-                     rate(mean, verdict, judgement->slope));
+                     "%s over all. No leak so far; record it twice as long to see whether it stops",
+                     rate(end, verdict, fmax(late, 0)), mean);
 }
 
 static char *step_words(const struct verdict *verdict)
 {
     char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
 
-    return cmd_words("went up by %s at about %s at once, and stayed: no sustained growth",
+    return cmd_words("went up by %s at about %s at once, and stayed: no sustained growth. What did "
+                     "it do then?",
                      size(bytes, verdict->judgement.step_bytes),
                      duration(at, verdict->judgement.step_s));
 }
 
+/* Why the series as a whole is no sustained growth. */
+static char *fault_words(const struct mw_judgement *judgement)
+{
+    const struct mw_growth *growth = &judgement->growth;
+    char noise[MW_FORMAT_SIZE];
+
+    switch (judgement->fault) {
+    case MW_FAULT_SMALL:
+        if (mw_growth_matters(growth, growth->net))
+            return cmd_words(
+                "its trend is no more than three times what memory goes up and down by, %s",
+                size(noise, growth->noise));
+        return cmd_words("the rise is below 1 MiB or 2 %% of the level");
+    case MW_FAULT_CHANCE:
+        return cmd_words("memory wanders, and may rise as much by chance");
+    case MW_FAULT_SLOWING:
+        return cmd_words("it slows down");
+    case MW_FAULT_STEPPED:
+        return cmd_words("one step is much of it");
+    case MW_FAULT_FALLS:
+        return cmd_words("it falls again in between");
+    case MW_FAULT_OLD:
+        return cmd_words("memory was as high before");
+    default:
+        return cmd_words("it grows all the way");
+    }
+}
+
 static char *stable_words(const struct verdict *verdict)
 {
+    static const double PAGE = 4096; /* what is less than that is rounding */
     const struct mw_judgement *judgement = &verdict->judgement;
-    char high[MW_FORMAT_SIZE];
+    const struct mw_growth *growth = &judgement->growth;
+    char high[MW_FORMAT_SIZE], rise[MW_FORMAT_SIZE], length[MW_FORMAT_SIZE];
+    double length_s = judgement->to_s - judgement->from_s;
+    mw_auto_free char *why = fault_words(judgement);
 
-    if (judgement->high <= 0)
+    if (judgement->high * length_s < PAGE)
         return cmd_words("does not grow");
-    return cmd_words("no growth that matters: less than %s, if any",
-                     rate(high, verdict, judgement->high));
+    rate(high, verdict, judgement->high);
+    if (mw_growth_matters(growth, growth->net))
+        return cmd_words("rose by %s in %s, which is not called growth: %s. It grows by less than "
+                         "%s, if at all; record it twice as long to know more",
+                         size(rise, judgement->rise), duration(length, length_s), why ? why : "?",
+                         high);
+    return cmd_words("no growth that matters: less than %s, if any", high);
 }
 
 static char *insufficient_words(const struct verdict *verdict)
@@ -168,7 +258,10 @@ static char *insufficient_words(const struct verdict *verdict)
     if (judgement->observed_s < verdict->request.least_s)
         return cmd_words("known for %s alone: a verdict needs %s (--min-duration)", observed,
                          duration(least, verdict->request.least_s));
-    return cmd_words("too much of it is not known: %s in all, with gaps", observed);
+    return cmd_words(
+        "too much of it is not known: %s in all, with gaps; judge a part that has none "
+        "(-w FROM,TO)",
+        observed);
 }
 
 static char *verdict_words(const struct verdict *verdict)
@@ -224,41 +317,40 @@ static char *basis_words(const struct mw_judgement *judgement)
 
 static char *trend_words(const struct mw_judgement *judgement)
 {
+    static const double MOST = 99; /* what is above is rounding of a series without noise */
     const struct mw_growth *growth = &judgement->growth;
-    char net[MW_FORMAT_SIZE], noise[MW_FORMAT_SIZE];
+    double t = growth->slope / growth->error;
+    char net[MW_FORMAT_SIZE], noise[MW_FORMAT_SIZE], significance[MW_FORMAT_SIZE] = "";
 
-    return cmd_words("rises %s; t = %.1f in noise of %s that %s", size(net, growth->net),
-                     growth->slope / growth->error, size(noise, growth->noise),
+    if (fabs(growth->net) < 1)
+        return cmd_words("does not move");
+    if (fabs(t) <= MOST)
+        snprintf(significance, sizeof significance, "; t = %.1f", t);
+    else if (isfinite(t))
+        snprintf(significance, sizeof significance, "; |t| above %.0f", MOST);
+    return cmd_words("%s %s%s in noise of %s that %s", growth->net < 0 ? "falls" : "rises",
+                     size(net, fabs(growth->net)), significance, size(noise, growth->noise),
                      growth->walk > .3  ? "wanders"
                      : growth->walk > 0 ? "wanders a little"
                                         : "returns to its line");
 }
 
+/* NULL where there is no rise to have a shape. */
 static char *shape_words(const struct mw_judgement *judgement)
 {
     const struct mw_growth *growth = &judgement->growth;
+    char ratios[96] = "", cache[64] = "";
 
-    return cmd_words(
-        "slope of the last half %.2f and third %.2f of the whole; as a cache: %.2f "
-        "at the end (t = %.1f); largest step %.0f %%, largest fall %.0f %% of the rise",
-        growth->half_ratio, growth->third_ratio, growth->slowing, growth->slowing_t,
-        100 * fmax(growth->largest_step, 0), 100 * fmax(growth->drawdown, 0));
-}
-
-/* Why the series as a whole is no sustained growth. */
-static const char *fault_words(enum mw_fault fault)
-{
-    static const char *const words[] = {
-        [MW_FAULT_NONE] = "grows all the way",
-        [MW_FAULT_SMALL] = "the rise is below 1 MiB, 2 % of the level or three times the noise",
-        [MW_FAULT_CHANCE] = "noise that wanders may rise as much by chance",
-        [MW_FAULT_SLOWING] = "it slows down",
-        [MW_FAULT_STEPPED] = "one step is much of the rise",
-        [MW_FAULT_FALLS] = "it falls again in between",
-        [MW_FAULT_OLD] = "memory was as high before",
-    };
-
-    return words[fault];
+    if (!mw_growth_matters(growth, growth->net))
+        return NULL;
+    if (isfinite(growth->half_ratio) && isfinite(growth->third_ratio))
+        snprintf(ratios, sizeof ratios, "slope of the last half %.2f and third %.2f of the whole; ",
+                 growth->half_ratio, growth->third_ratio);
+    if (isfinite(growth->slowing) && isfinite(growth->slowing_t))
+        snprintf(cache, sizeof cache, "as a cache: %.2f at the end (t = %.1f); ", growth->slowing,
+                 growth->slowing_t);
+    return cmd_words("%s%slargest step %.0f %%, largest fall %.0f %% of the rise", ratios, cache,
+                     100 * growth->largest_step, 100 * growth->drawdown);
 }
 
 static void print_evidence(const struct verdict *verdict, const struct limits *limits)
@@ -272,26 +364,30 @@ static void print_evidence(const struct verdict *verdict, const struct limits *l
     print_line("series", basis_words(judgement));
     print_line("trend", trend_words(judgement));
     print_line("shape", shape_words(judgement));
-    print_line("whole", cmd_words("%s", fault_words(judgement->fault)));
+    print_line("whole", judgement->verdict == MW_VERDICT_FILLING ? cmd_words("it slows down")
+                                                                 : fault_words(judgement));
     if (judgement->verdict == MW_VERDICT_LEAK)
         print_line("before", cmd_words("the growth was there at four fifths of the time, too"));
     if (fabs(verdict->shared_growth) > 0)
         print_line("beside", cmd_words("file and shared pages changed by %s, which is no leak",
                                        size(shared, verdict->shared_growth)));
     for (size_t i = 0; i < limits->count; i++)
-        print_line("limit", limit_words(verdict, &limits->items[i]));
+        print_line("limit", grows(judgement) ? limit_words(verdict, &limits->items[i])
+                                             : limit_name(&limits->items[i]));
 }
 
 void print_verdict(const struct verdict *verdict, const struct limits *limits, bool evidence)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
-    bool grows = judgement->verdict == MW_VERDICT_LEAK || judgement->verdict == MW_VERDICT_SUSPECT;
-    const struct limit *limit = grows ? binding_limit(verdict, limits) : NULL;
+    const struct limit *limit = grows(judgement) ? binding_limit(verdict, limits) : NULL;
     mw_auto_free char *who = subject(verdict), *words = verdict_words(verdict);
     mw_auto_free char *when = limit ? limit_words(verdict, limit) : NULL;
+    mw_auto_free char *doubt = doubt_words(verdict);
 
     printf("%-*s %s: %s\n", VERDICT_INDENT - 1, mw_verdict_name(judgement->verdict),
            who ? who : "?", words ? words : "?");
+    if (doubt)
+        printf("%*s%s\n", VERDICT_INDENT, "", doubt);
     if (when && !evidence)
         printf("%*s%s\n", VERDICT_INDENT, "", when);
     if (evidence)

@@ -48,9 +48,17 @@ struct changes {
     double value; /* at the moment that is looked at; 0 before the first */
 };
 
+/* An end of a process that is part of the series. */
+struct ending {
+    int64_t t_us;
+    double peak; /* the most it had, in bytes; INFINITY where it is the whole series */
+};
+
 /* The parts of a series on their way into the bins. */
 struct feeder {
     struct mw_leak leak;
+    struct ending *endings; /* in the order of time */
+    size_t ending_count, next_ending;
     int64_t from_us;
     struct changes shared, swap;
     struct mw_gap *gaps;
@@ -133,11 +141,25 @@ static void catch_up(struct feeder *feeder, int64_t until_us)
     }
 }
 
+/* Of a tree, the end of a process that was less than half of it makes no restart. */
+static void pass_endings(struct feeder *feeder, int64_t until_us)
+{
+    for (; feeder->next_ending < feeder->ending_count; feeder->next_ending++) {
+        const struct ending *ending = &feeder->endings[feeder->next_ending];
+
+        if (ending->t_us > until_us)
+            return;
+        if (ending->peak >= .5 * feeder->resident)
+            mw_leak_end(&feeder->leak, (double)ending->t_us / 1e6);
+    }
+}
+
 static int add_resident(void *context, const struct mw_sample *sample)
 {
     struct feeder *feeder = context;
 
     catch_up(feeder, sample->t_us);
+    pass_endings(feeder, sample->t_us);
     feeder->resident = (double)sample->bytes;
     feeder->any = true;
     if (feeder->resident >= feeder->highest) {
@@ -173,6 +195,40 @@ static int read_beside(const struct verdict_request *request, struct feeder *fee
                           &feeder->gap_count, error);
 }
 
+static int compare_endings(const void *a, const void *b)
+{
+    int64_t first = ((const struct ending *)a)->t_us, second = ((const struct ending *)b)->t_us;
+
+    return (first > second) - (first < second);
+}
+
+/*
+ * Of the process, or of all of them. Nobody knows the processes of a series from elsewhere, nor of
+ * a sum alone.
+ */
+static int find_endings(const struct verdict_request *request, struct feeder *feeder)
+{
+    const struct recording *recording = request->recording;
+    size_t count = request->process ? 1 : recording->process_count;
+    const struct mw_process *processes = request->process ? request->process : recording->processes;
+
+    feeder->leak.bins.may_fall = recording->run->outcome == MW_OUTCOME_IMPORTED ||
+                                 (!request->process && recording->run->children == MW_CHILDREN_SUM);
+    feeder->endings = calloc(count + 1, sizeof *feeder->endings);
+    if (!feeder->endings)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const struct mw_process *process = &processes[i];
+        double peak = process->peak.known ? (double)process->peak.bytes : 0;
+
+        if (process->end_us >= request->from_us)
+            feeder->endings[feeder->ending_count++] =
+                (struct ending){process->end_us, request->process ? INFINITY : peak};
+    }
+    qsort(feeder->endings, feeder->ending_count, sizeof *feeder->endings, compare_endings);
+    return 0;
+}
+
 /* Where the series ends: with its process, the recording or the window. */
 static int64_t end_of(const struct verdict_request *request)
 {
@@ -190,7 +246,7 @@ int verdict_reach(struct verdict *ret_verdict, struct mw_basis *ret_basis,
     int64_t end_us = end_of(request);
     int code;
 
-    if (!feeder)
+    if (!feeder || find_endings(request, feeder) < 0)
         return mw_error_errno(error, ENOMEM, "cannot judge");
     feeder->from_us = request->from_us;
     feeder->first_shared = NAN;
@@ -199,6 +255,7 @@ int verdict_reach(struct verdict *ret_verdict, struct mw_basis *ret_basis,
         (code = read_metric(request, metrics[request->metric].metric, add_resident, feeder,
                             error)) == 0) {
         catch_up(feeder, end_us);
+        pass_endings(feeder, end_us);
         mw_leak_judge(&feeder->leak, (double)end_us / 1e6, request->least_s,
                       &ret_verdict->judgement);
         if (ret_basis)
@@ -212,5 +269,6 @@ int verdict_reach(struct verdict *ret_verdict, struct mw_basis *ret_basis,
     free(feeder->shared.samples);
     free(feeder->swap.samples);
     free(feeder->gaps);
+    free(feeder->endings);
     return code;
 }

@@ -80,9 +80,11 @@ void mw_bins_hold(struct mw_bins *bins, double t_s)
 void mw_bins_add(struct mw_bins *bins, double t_s, double value)
 {
     if (!bins->begun) {
-        *bins = (struct mw_bins){
-            .origin_s = t_s, .end_s = t_s, .width_s = FIRST_WIDTH_S, .begun = true,
-            .may_fall = bins->may_fall};
+        *bins = (struct mw_bins){.origin_s = t_s,
+                                 .end_s = t_s,
+                                 .width_s = FIRST_WIDTH_S,
+                                 .begun = true,
+                                 .may_fall = bins->may_fall};
     }
     mw_bins_hold(bins, t_s);
     bins->last = value;

@@ -1,12 +1,13 @@
 #include "analysis/gauge.h"
 
-#include "analysis/trend.h"
+#include "analysis/robust.h"
 #include "util/array.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
-enum { PARTS = MW_SEN_POINTS, LEAST_PARTS = PARTS / 4, SECOND_US = 1000000 };
+enum { PARTS = MW_SEN_MOST, LEAST_PARTS = PARTS / 4, SECOND_US = 1000000 };
 
 /* A value, and how long it held. */
 struct hold {
@@ -162,19 +163,20 @@ static double mean(const struct mw_gauge *gauge)
 static bool find_growth(const struct mw_gauge *gauge, double *ret_slope)
 {
     double length_us = (double)gauge->end_us / PARTS;
-    struct mw_trend_point points[PARTS];
+    double means[PARTS];
     size_t count = 0;
 
     for (size_t i = 0; i < PARTS; i++) {
         double known_us = gauge->parts[i].known_us;
 
-        if (known_us > 0 && known_us * 2 >= length_us)
-            points[count++] = (struct mw_trend_point){((double)i + 0.5) * length_us / 1e6,
-                                                      gauge->parts[i].byte_us / known_us};
+        bool known = known_us > 0 && known_us * 2 >= length_us;
+
+        means[i] = known ? gauge->parts[i].byte_us / known_us : NAN;
+        count += known;
     }
     if (gauge->end_us < SECOND_US || count < LEAST_PARTS)
         return false;
-    *ret_slope = mw_trend_sen_slope(points, count);
+    *ret_slope = mw_sen_slope(means, PARTS) / (length_us / 1e6);
     return true;
 }
 

@@ -207,7 +207,8 @@ bool mw_growth_halt(const double *values, size_t from, size_t to, struct mw_halt
             ret_halt->place = from + (size_t)lround(at * (double)(to - from));
         }
     }
-    other = fmax(likelihood_of_cache(&stretch), likelihood_alone(&stretch, &(struct course){ENDS, 1}));
+    other =
+        fmax(likelihood_of_cache(&stretch), likelihood_alone(&stretch, &(struct course){ENDS, 1}));
     ret_halt->likelier = best - other;
     return best > -INFINITY;
 }
@@ -257,6 +258,13 @@ static void measure_noise(const struct stretch *stretch, struct mw_growth *growt
     middle = mw_median(rests, stretch->count);
     growth->noise = mw_deviation(rests, stretch->count);
     growth->end = middle + growth->slope;
+}
+
+bool mw_growth_matters(const struct mw_growth *growth, double rise)
+{
+    static const double MIB = 1 << 20, LEAST_SHARE = .02;
+
+    return rise >= MIB && rise >= LEAST_SHARE * growth->level;
 }
 
 bool mw_growth_measure(const double *values, size_t from, size_t to, double place,

@@ -43,6 +43,9 @@ struct mw_growth {
 bool mw_growth_measure(const double *values, size_t from, size_t to, double place,
                        struct mw_growth *ret_growth);
 
+/* Whether a rise is one that a person would care about: above 1 MiB and 2 % of the level. */
+bool mw_growth_matters(const struct mw_growth *growth, double rise);
+
 /* Where growth along a line came to an end, and was level from there on. */
 struct mw_halt {
     size_t place;

@@ -31,14 +31,6 @@ void mw_leak_end(struct mw_leak *leak, double t_s)
     mw_bins_mark(&leak->bins, t_s);
 }
 
-/* Growth that a person would care about. */
-static bool matters(double bytes, const struct mw_growth *growth)
-{
-    static const double MIB = 1 << 20;
-
-    return bytes > MIB && bytes > .02 * growth->level;
-}
-
 /* The noise from one place to the next, which steps and trends are not part of. */
 static double jitter(const struct mw_look *look)
 {
@@ -74,12 +66,12 @@ static enum mw_verdict name_course(const struct mw_look *look, double step)
     const struct mw_segment *last = &look->segments[look->segment_count - 1];
     double end = last->at_from + last->slope * (double)(last->to - last->from);
 
-    if (look->fault == MW_FAULT_SLOWING && matters(look->whole.net, &look->whole))
+    if (look->fault == MW_FAULT_SLOWING && mw_growth_matters(&look->whole, look->whole.net))
         return MW_VERDICT_FILLING;
-    if (matters(step, &look->whole) && step > 3 * jitter(look) &&
+    if (mw_growth_matters(&look->whole, step) && step > 3 * jitter(look) &&
         step > look->cycle.amplitude / 4 && end - first->at_from > step / 2)
         return MW_VERDICT_STEP;
-    if (matters(look->whole.net, &look->whole) && mw_look_flattens(&look->whole))
+    if (mw_growth_matters(&look->whole, look->whole.net) && mw_look_flattens(&look->whole))
         return MW_VERDICT_FILLING;
     return MW_VERDICT_STABLE;
 }
@@ -148,6 +140,15 @@ static double tooth_height(const struct mw_look *look, const struct mw_bins *bin
     return mw_quantile(heights, look->count, .95);
 }
 
+/* From the first to the last sixteenth of the stretch. */
+static double rise_of(const struct mw_look *look)
+{
+    size_t length = look->count - look->growth.from, part = length / 16 + 1;
+
+    return mw_median(look->values + look->count - part, part) -
+           mw_median(look->values + look->growth.from, part);
+}
+
 static void tell(struct mw_judgement *judgement, const struct mw_look *look,
                  const struct mw_bins *bins, size_t end)
 {
@@ -173,6 +174,7 @@ static void tell(struct mw_judgement *judgement, const struct mw_look *look,
     judgement->step_s = begin_s + place * width;
     judgement->fault = look->fault;
     judgement->growth = look->growth;
+    judgement->rise = rise_of(look);
     judgement->doubt = find_doubt(judgement, &look->growth);
 }
 
@@ -243,7 +245,7 @@ static size_t judge_before_halt(const struct mw_bins *bins, struct finding *find
     struct finding before;
 
     if (finding->verdict == MW_VERDICT_LEAK || finding->look.halt.place == 0 ||
-        !find(bins, halt, &before) || before.verdict < MW_VERDICT_SUSPECT ||
+        !find(bins, halt, &before) || before.verdict != MW_VERDICT_LEAK ||
         slows_clearly(&before.look.growth))
         return bins->count;
     if ((double)(bins->count - halt) > SHORT_HALT * (double)(bins->count - before.look.start) ||

@@ -71,6 +71,7 @@ struct mw_judgement {
     double halted_s;         /* how long it has been level since to_s; 0: it grows to the end */
     enum mw_doubt doubt;
     struct mw_cycle cycle;   /* that was taken out; its period in seconds */
+    double rise;             /* bytes, from the begin of the stretch to its end; may be NAN */
     double step_s;           /* where the largest step upwards is */
     double step_bytes;       /* how high it is; 0: there is none */
     enum mw_fault fault;     /* why the series as a whole is no sustained growth */

@@ -60,11 +60,6 @@ const struct mw_demands mw_demands_early = {
     .halt = INFINITY,
 };
 
-static const double MIB = 1 << 20;
-
-/* Growth below this share of the level is nobody's concern. */
-static const double LEAST_SHARE = .02;
-
 const char *mw_fault_name(enum mw_fault fault)
 {
     static const char *const names[] = {"none",    "small", "chance", "slowing",
@@ -203,7 +198,7 @@ static bool slows_down(const struct mw_growth *growth, const struct mw_demands *
 static enum mw_fault find_fault(const struct mw_look *look, const struct mw_growth *growth,
                                 const struct mw_demands *demands)
 {
-    if (growth->net < MIB || growth->net < LEAST_SHARE * growth->level ||
+    if (!mw_growth_matters(growth, growth->net) ||
         growth->net < demands->deviations * growth->noise)
         return MW_FAULT_SMALL;
     if (growth->slope < demands->t * growth->error)

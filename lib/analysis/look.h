@@ -43,7 +43,7 @@ struct mw_demands {
     double settled, lasting, beyond;
     double step, drawdown; /* of the rise, at most */
     double fresh;          /* of the rise, that is above all that was before */
-    double halt; /* Growth that halted: by so much likelier than that it slows down */
+    double halt;           /* Growth that halted: by so much likelier than that it slows down */
 };
 
 /* Tuned on the development half of tests/corpus. */

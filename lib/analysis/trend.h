@@ -1,16 +1,11 @@
 /*
- * Straight lines through a series. They describe; they are no verdict on whether a program leaks.
+ * The least-squares line through a series, each value weighted with the time that it held. It
+ * describes; it is no verdict on whether a program leaks. O(1) in time and memory a sample.
  */
 #ifndef MW_ANALYSIS_TREND_H
 #define MW_ANALYSIS_TREND_H
 
 #include <stdbool.h>
-#include <stddef.h>
-
-/*
- * By least squares, each value weighted with the time that it held. O(1) in time and memory a
- * sample.
- */
 
 /* Integrals over the time that was added. Starts as all zero. */
 struct mw_trend {
@@ -26,19 +21,5 @@ void mw_trend_hold(struct mw_trend *trend, double from_s, double to_s, double va
  * False when no time was added.
  */
 bool mw_trend_line(const struct mw_trend *trend, double *ret_at_origin, double *ret_slope);
-
-/*
- * By Theil and Sen: the median of the slopes between any two points, in units of y for one of x.
- * Spikes, a start and an end of another kind do not move it as long as they are less than 29 % of
- * the points.
- */
-enum { MW_SEN_POINTS = 64 }; /* at most */
-
-struct mw_trend_point {
-    double x, y;
-};
-
-/* No two points have the same x. At least two points, at most MW_SEN_POINTS; else 0. */
-double mw_trend_sen_slope(const struct mw_trend_point *points, size_t count);
 
 #endif

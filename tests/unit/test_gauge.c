@@ -1,6 +1,5 @@
 /* What a series comes to: its mean, what it ended with, how fast it grew. */
 #include "analysis/gauge.h"
-#include "analysis/trend.h"
 #include "unit.h"
 
 #include <math.h>
@@ -181,17 +180,6 @@ static void test_short_series_has_a_mean_and_an_end(void **state)
     }
 }
 
-static void test_sen_slope_is_the_median_of_all_slopes(void **state)
-{
-    static const struct mw_trend_point points[] = {{0, 0}, {1, 2}, {2, 4}, {3, 6}, {4, 1000}};
-
-    (void)state;
-    assert_near(mw_trend_sen_slope(points, 5), 2, 1e-12);
-    assert_near(mw_trend_sen_slope(points, 2), 2, 1e-12);
-    assert_near(mw_trend_sen_slope(points, 1), 0, 0);
-    assert_near(mw_trend_sen_slope(points, 0), 0, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,7 +193,6 @@ int main(void)
         UNIT_TEST(test_growth_of_a_moment_is_not_known),
         UNIT_TEST(test_series_of_nothing_tells_nothing),
         UNIT_TEST(test_short_series_has_a_mean_and_an_end),
-        UNIT_TEST(test_sen_slope_is_the_median_of_all_slopes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
