@@ -185,7 +185,8 @@ static bool bends(const struct mw_growth *growth, const struct mw_demands *deman
 
 bool mw_look_flattens(const struct mw_growth *growth)
 {
-    return growth->slope > 0 && bends(growth, &mw_demands_final);
+    return growth->slope > 0 && bends(growth, &mw_demands_final) &&
+           growth->drawdown <= mw_demands_final.drawdown;
 }
 
 static bool slows_down(const struct mw_growth *growth, const struct mw_demands *demands)

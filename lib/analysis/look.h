@@ -74,7 +74,7 @@ size_t mw_look_restart(const struct mw_bins *bins, size_t count);
 /* How many bins there are before a program that ends gives its memory back. */
 size_t mw_look_end(const struct mw_bins *bins);
 
-/* Whether the trend flattens, as far as the measures tell it from one that goes on. */
+/* Whether a stretch rose, and flattens without falling again. */
 bool mw_look_flattens(const struct mw_growth *growth);
 
 /* Looks at the first `count` bins. False where too few of them are known to say anything. */

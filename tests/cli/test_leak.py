@@ -22,6 +22,14 @@ def course(name):
         "filling": lambda u: 200 - 100 * math.expm1(-5 * u),
         "step": lambda u: 280 if u > .4 else 200,
         "stable": lambda u: 200,
+        "zero": lambda u: 0,
+        "falling": lambda u: 200 - 100 * u,
+        "halted": lambda u: 200 + 100 * min(u / .9, 1),
+        "halted-long-ago": lambda u: 200 + 100 * min(u / .8, 1),
+        "once": lambda u: 200 + (u > .99),
+        "wave": lambda u: 200 + 30 * u + 30 * math.sin(40 * u * u),
+        "given-back": lambda u: 200 + 200 * u if u < .5 else 100 + 100 * u,
+        "started-again": lambda u: 200 + 200 * (u if u < .5 else u - .5),
         "sawtooth": lambda u: 200 + 60 * u + 90 * (u * 20 % 1),
     }[name]
 
@@ -101,6 +109,78 @@ def test_verbose_tells_what_the_verdict_rests_on(folder):
     text = folder.call("leak", "-v", "--limit", "400M", "a.db").stdout.decode()
     for word in ("judged", "series", "floor below a sawtooth", "trend", "shape", "before", "limit"):
         assert word in text, word
+
+
+@pytest.mark.parametrize("noise", [0, 2])
+@pytest.mark.parametrize("name", ["leak", "filling", "step", "stable", "zero", "falling", "halted", "halted-long-ago",
+                                  "once", "wave", "given-back"])
+def test_only_what_is_known_is_told(folder, name, noise):
+    record(folder, name, noise=noise if name != "zero" else 0)
+    for words in (["leak", "-v", "--limit", "1G"], ["leak", "--json"], ["plot", "--leak", "--script"]):
+        text = folder.call(*words, "a.db").stdout.decode()
+        assert text and not re.search(r"(?i)(?<![a-z])(nan|inf)(?![a-z])|\d{12}\.\d", text), text
+
+
+def test_a_series_that_does_not_move_is_told_as_that(folder):
+    record(folder, "stable", noise=0)
+    text = folder.call("leak", "-v", "a.db").stdout.decode()
+    assert text.startswith("stable      program (4711): does not grow\n") and "does not move" in text
+
+
+def test_growth_that_halted_says_since_when(folder):
+    record(folder, "halted")
+    process = judge(folder, "--limit", "1G", "a.db")[1]
+    assert (process["verdict"], process["confidence"]) == ("leak", "low")
+    assert process["evidence"]["halted_s"] == pytest.approx(720, abs=150)
+    assert process["evidence"]["doubt"] == "halted"
+    text = folder.call("leak", "--limit", "1G", "a.db").stdout.decode()
+    assert re.search(r"leak .*sustained growth of .* consistent with a leak; level since 1 h 4\d min, as when the load "
+                     r"ended\n +not certain: a cache that became full there looks the same; .*\n +if it goes on, the "
+                     r"limit", text), text
+    script = folder.call("plot", "--leak", "--limit", "350M", "--script", "a.db").stdout.decode()
+    assert "level since" in script and "met in" not in script
+    record(folder, "halted-long-ago", "b.db")
+    assert judge(folder, "b.db")[1]["verdict"] == "suspect"
+    assert "a leak if the load ended there, a full cache if it went on" in folder.call("leak", "b.db").stdout.decode()
+
+
+def test_a_leak_of_a_few_minutes_is_not_certain(folder):
+    record(folder, seconds=600, every=1)
+    process = judge(folder, "a.db")[1]
+    assert (process["verdict"], process["confidence"]) == ("leak", "low")
+    assert process["evidence"]["doubt"] == "brief"
+    assert re.search(r"not certain: within 10 min 0 s, a cache .* record 30 min 0 s to tell",
+                     folder.call("leak", "a.db").stdout.decode())
+    record(folder, file="b.db")
+    process = judge(folder, "b.db")[1]
+    assert (process["confidence"], process["evidence"]["doubt"]) == ("high", None)
+    assert "not certain" not in folder.call("leak", "b.db").stdout.decode()
+
+
+def test_memory_that_is_given_back_is_no_restart(folder):
+    """A recorded process is one and the same, however much of its memory the allocator returns."""
+    path = record(folder, "started-again", seconds=4000)
+    execute(path, "UPDATE sample SET kib = kib - 180 * 1024 WHERE dt_us >= 2000000000")
+    for series in judge(folder, path):
+        assert series["evidence"]["since_s"] < 500 and series["observed_s"] == pytest.approx(4000, abs=20)
+
+
+def test_the_end_of_most_of_a_tree_is_a_restart(folder):
+    """A supervisor starts its worker again: the tree is judged from there on."""
+    path = record(folder, "started-again", seconds=4000)
+    execute(path, "UPDATE sample SET kib = kib - 180 * 1024 WHERE dt_us BETWEEN 2000000000 AND 2040000000",
+            "INSERT INTO process (id, run, pid, ppid, start_us, end_us, peak_kib, peak_from_us, peak_to_us, peak_source) "
+            "VALUES (99, 1, 99, 1, 0, 2000000000, 290000, 0, 2000000000, 'sampled')")
+    tree = judge(folder, path)[0]
+    assert tree["evidence"]["since_s"] > 1990 and tree["observed_s"] == pytest.approx(2000, abs=40)
+    execute(path, "UPDATE process SET peak_kib = 20000 WHERE id = 99")
+    assert judge(folder, path)[0]["evidence"]["since_s"] < 500
+
+
+def test_a_rise_that_is_no_growth_is_told(folder):
+    record(folder, "wave")
+    text = folder.call("leak", "a.db").stdout.decode()
+    assert re.match(r"stable .*: rose by \d.* which is not called growth: .* record it twice as long", text), text
 
 
 def test_fail_makes_a_leak_an_exit_status(folder):

@@ -50,6 +50,21 @@ double series_step(double u)
     return u < .4 ? 0 : 1;
 }
 
+double series_halt(double u)
+{
+    return fmin(u / .9, 1);
+}
+
+double series_ramp(double u)
+{
+    return fmin(u / .5, 1);
+}
+
+double series_full(double u)
+{
+    return expm1(-fmin(u / .9, 1) * .8) / expm1(-.8);
+}
+
 double series_late(double u)
 {
     return u < .5 ? 0 : 2 * u - 1;

@@ -26,6 +26,9 @@ double series_flat(double u);
 double series_line(double u);
 double series_cache(double u);   /* fills with a time constant of a fifth */
 double series_step(double u);    /* at .4 */
+double series_halt(double u);    /* a line up to .9, and level from there on */
+double series_ramp(double u);    /* the same up to .5 */
+double series_full(double u);    /* slows down as a cache does, and is full at .9 */
 double series_late(double u);    /* a line from .5 on */
 double series_warm_up(double u); /* a line, and at first 1 more with a time constant of a 25th */
 double series_days(double u);    /* five days, up to 1 and back */

@@ -125,6 +125,27 @@ static void test_repeating_a_value_changes_nothing(void **state)
         assert_near(mw_bins_mean(&every, i), mw_bins_mean(&changes, i), 1e-6);
 }
 
+static void test_a_mark_stays_where_it_is(void **state)
+{
+    struct mw_bins bins = {0};
+    size_t marked = 0, place = 0;
+
+    (void)state;
+    mw_bins_mark(&bins, 0); /* of what is not there */
+    assert_false(bins.begun);
+    for (int t_s = 0; t_s < 10000; t_s++) {
+        mw_bins_add(&bins, t_s, 1);
+        if (t_s == 3000)
+            mw_bins_mark(&bins, t_s + .5);
+    }
+    for (size_t i = 0; i < bins.count; i++) {
+        marked += bins.bins[i].may_fall;
+        place = bins.bins[i].may_fall ? i : place;
+    }
+    assert_int_equal(marked, 1);
+    assert_near(((double)place + .5) * bins.width_s, 3000, bins.width_s);
+}
+
 static void test_a_series_without_values_has_no_bins(void **state)
 {
     struct mw_bins bins = {0};
@@ -145,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_of_days_is_one_gap),
         cmocka_unit_test(test_time_that_goes_back_counts_as_now),
         cmocka_unit_test(test_repeating_a_value_changes_nothing),
+        cmocka_unit_test(test_a_mark_stays_where_it_is),
         cmocka_unit_test(test_a_series_without_values_has_no_bins),
     };
 

@@ -57,6 +57,25 @@ static void test_growth_behind_a_warm_up_lasts(void **state)
     assert_in_range((uintmax_t)(100 * growth.settled), 8, 40);
 }
 
+static void test_a_halt_is_told_from_a_cache(void **state)
+{
+    double values[COUNT];
+    struct mw_halt halt;
+
+    (void)state;
+    series_fill(values, COUNT, series_halt, .02);
+    assert_true(mw_growth_halt(values, 0, COUNT, &halt));
+    assert_near((double)halt.place / COUNT, .9, .02);
+    assert_true(halt.likelier > 6);
+    series_fill(values, COUNT, series_cache, .02);
+    assert_true(mw_growth_halt(values, 0, COUNT, &halt) && halt.likelier < 0);
+    series_fill(values, COUNT, series_line, .02);
+    assert_true(mw_growth_halt(values, 0, COUNT, &halt) && halt.likelier < 3);
+    for (size_t i = 0; i < COUNT; i++)
+        values[i] = 7;
+    assert_false(mw_growth_halt(values, 0, COUNT, &halt) && halt.likelier > 0);
+}
+
 static void test_the_onset_is_found(void **state)
 {
     struct mw_growth growth = measure(series_late, .02);
@@ -128,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_a_line),
         cmocka_unit_test(test_a_cache_slows_down_and_does_not_last),
         cmocka_unit_test(test_growth_behind_a_warm_up_lasts),
+        cmocka_unit_test(test_a_halt_is_told_from_a_cache),
         cmocka_unit_test(test_the_onset_is_found),
         cmocka_unit_test(test_a_step_is_large),
         cmocka_unit_test(test_a_fall_is_measured),

@@ -52,6 +52,8 @@ static const struct {
     {series_late, MW_VERDICT_LEAK},     {series_warm_up, MW_VERDICT_LEAK},
     {series_days, MW_VERDICT_STABLE},   {series_days_leak, MW_VERDICT_LEAK},
     {series_teeth, MW_VERDICT_STABLE},  {series_teeth_leak, MW_VERDICT_LEAK},
+    {series_halt, MW_VERDICT_LEAK},     {series_ramp, MW_VERDICT_FILLING},
+    {series_full, MW_VERDICT_FILLING},
 };
 
 static void test_each_course_has_its_verdict(void **state)
@@ -229,37 +231,133 @@ static void test_zeros_and_numbers_near_the_largest(void **state)
     }
 }
 
-static void test_a_restart_begins_anew(void **state)
+static void test_growth_that_halted_is_told_as_that(void **state)
+{
+    struct sampling sampling = of(series_halt);
+    struct mw_judgement judgement = judge(&sampling);
+    double truth = 100 * MIB / (.9 * 7200);
+
+    (void)state;
+    assert_near(judgement.to_s, .9 * 7200, 150);
+    assert_near(judgement.to_s + judgement.halted_s, 7200, 1);
+    assert_near(judgement.slope, truth, .03 * truth);
+    assert_near(judgement.end, 300 * MIB, 3 * MIB);
+    assert_int_equal(judgement.doubt, MW_DOUBT_HALTED);
+    assert_false(judgement.certain);
+    sampling.course = series_line;
+    assert_true(judge(&sampling).halted_s == 0);
+}
+
+static double level_for_a_fifth(double u)
+{
+    return fmin(u / .8, 1);
+}
+
+static void test_growth_that_halted_long_ago_is_suspect(void **state)
+{
+    struct sampling sampling = of(level_for_a_fifth);
+
+    (void)state;
+    assert_int_equal(judge(&sampling).verdict, MW_VERDICT_SUSPECT);
+}
+
+static double bent(double u)
+{
+    return expm1(-.4 * u) / expm1(-.4);
+}
+
+static void test_why_a_leak_is_not_certain(void **state)
+{
+    struct sampling sampling = of(series_line);
+
+    (void)state;
+    assert_int_equal(judge(&sampling).doubt, MW_DOUBT_NONE);
+    sampling.duration_s = 1200;
+    assert_int_equal(judge(&sampling).doubt, MW_DOUBT_BRIEF);
+    assert_false(judge(&sampling).certain);
+    sampling = of(bent);
+    sampling.noise = 1;
+    assert_int_equal(judge(&sampling).verdict, MW_VERDICT_LEAK);
+    assert_int_equal(judge(&sampling).doubt, MW_DOUBT_BENT);
+    assert_false(judge(&sampling).certain);
+}
+
+static void test_a_leak_in_noise_that_wanders_is_not_certain(void **state)
 {
     struct mw_leak leak = {0};
     struct mw_judgement judgement;
-    uint64_t seed = 17;
+    double wandered = 0;
+    uint64_t seed = 5;
 
     (void)state;
+    for (double t_s = 0; t_s < 7200; t_s += 10) {
+        wandered += series_noise(&seed);
+        mw_leak_feed(&leak, t_s, (200 + t_s / 72 + wandered) * MIB);
+    }
+    mw_leak_judge(&leak, 7200, 300, &judgement);
+    assert_int_equal(judgement.verdict, MW_VERDICT_LEAK);
+    assert_int_equal(judgement.doubt, MW_DOUBT_WEAK);
+}
+
+/* A leak of 1 MiB a minute that falls to a tenth at 8000 s, and goes on up to 20000. */
+static void feed_a_fall(struct mw_leak *leak, bool ends)
+{
+    uint64_t seed = 17;
+
     for (double t_s = 0; t_s < 20000; t_s++) {
         double since_s = t_s < 8000 ? t_s : t_s - 8000;
         double level = since_s < 60 ? 20 : 200 + since_s / 60;
 
-        mw_leak_feed(&leak, t_s, (level + series_noise(&seed)) * MIB);
+        if (t_s == 8000 && ends)
+            mw_leak_end(leak, t_s);
+        mw_leak_feed(leak, t_s, (level + series_noise(&seed)) * MIB);
     }
-    mw_leak_judge(&leak, 20000, 300, &judgement);
-    assert_int_equal(judgement.verdict, MW_VERDICT_LEAK);
-    assert_true(judgement.since_s > 7900 && judgement.since_s < 9000);
-    assert_near(judgement.slope, MIB / 60, .03 * MIB / 60);
 }
 
-static void test_a_program_that_ends_gives_its_memory_back(void **state)
+static void test_a_restart_begins_anew(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        struct mw_leak leak = {.bins = {.may_fall = !known}};
+        struct mw_judgement judgement;
+
+        feed_a_fall(&leak, known);
+        mw_leak_judge(&leak, 20000, 300, &judgement);
+        assert_int_equal(judgement.verdict, MW_VERDICT_LEAK);
+        assert_true(judgement.since_s > 7900 && judgement.since_s < 9000);
+        assert_near(judgement.slope, MIB / 60, .03 * MIB / 60);
+    }
+}
+
+static void test_a_process_that_lives_on_is_not_restarted(void **state)
 {
     struct mw_leak leak = {0};
     struct mw_judgement judgement;
 
     (void)state;
-    for (double t_s = 0; t_s < 2000; t_s++)
-        mw_leak_feed(&leak, t_s, (200 + t_s / 20) * MIB);
-    mw_leak_feed(&leak, 2000, MIB);
-    mw_leak_judge(&leak, 2001, 300, &judgement);
-    assert_int_equal(judgement.verdict, MW_VERDICT_LEAK);
-    assert_near(judgement.slope, MIB / 20, .01 * MIB / 20);
+    feed_a_fall(&leak, false);
+    mw_leak_judge(&leak, 20000, 300, &judgement);
+    assert_near(judgement.observed_s, 20000, 1);
+    assert_true(judgement.since_s < 1000);
+}
+
+static void test_a_program_that_ends_gives_its_memory_back(void **state)
+{
+    (void)state;
+    for (int ends = 0; ends < 2; ends++) {
+        struct mw_leak leak = {0};
+        struct mw_judgement judgement;
+
+        for (double t_s = 0; t_s < 2000; t_s++)
+            mw_leak_feed(&leak, t_s, (200 + t_s / 20) * MIB);
+        mw_leak_feed(&leak, 1999, MIB);
+        if (ends)
+            mw_leak_end(&leak, 2000);
+        mw_leak_judge(&leak, 2000, 300, &judgement);
+        assert_near(judgement.observed_s, ends ? 1998 : 2000, 1.9);
+        if (ends)
+            assert_int_equal(judgement.verdict, MW_VERDICT_LEAK);
+    }
 }
 
 int main(void)
@@ -275,7 +373,12 @@ int main(void)
         cmocka_unit_test(test_growth_of_a_moment_ago_is_suspect_and_later_a_leak),
         cmocka_unit_test(test_too_little_is_insufficient),
         cmocka_unit_test(test_zeros_and_numbers_near_the_largest),
+        cmocka_unit_test(test_growth_that_halted_is_told_as_that),
+        cmocka_unit_test(test_growth_that_halted_long_ago_is_suspect),
+        cmocka_unit_test(test_why_a_leak_is_not_certain),
+        cmocka_unit_test(test_a_leak_in_noise_that_wanders_is_not_certain),
         cmocka_unit_test(test_a_restart_begins_anew),
+        cmocka_unit_test(test_a_process_that_lives_on_is_not_restarted),
         cmocka_unit_test(test_a_program_that_ends_gives_its_memory_back),
     };
 
