@@ -208,9 +208,8 @@ static char *fault_words(const struct mw_judgement *judgement)
     switch (judgement->fault) {
     case MW_FAULT_SMALL:
         if (mw_growth_matters(growth, growth->net))
-            return cmd_words(
-                "its trend is no more than three times what memory goes up and down by, %s",
-                size(noise, growth->noise));
+            return cmd_words("it goes up and down too much for that, by %s around its trend",
+                             size(noise, growth->noise));
         return cmd_words("the rise is below 1 MiB or 2 %% of the level");
     case MW_FAULT_CHANCE:
         return cmd_words("memory wanders, and may rise as much by chance");

@@ -140,10 +140,10 @@ static double tooth_height(const struct mw_look *look, const struct mw_bins *bin
     return mw_quantile(heights, look->count, .95);
 }
 
-/* From the first to the last sixteenth of the stretch. */
+/* Between the medians at the two ends of the stretch. */
 static double rise_of(const struct mw_look *look)
 {
-    size_t length = look->count - look->growth.from, part = length / 16 + 1;
+    size_t length = look->count - look->growth.from, part = length / 64 + 3;
 
     return mw_median(look->values + look->count - part, part) -
            mw_median(look->values + look->growth.from, part);

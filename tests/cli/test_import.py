@@ -116,6 +116,15 @@ def test_standard_input(folder):
     assert result.returncode == 0 and samples(folder) == [(0, 1024)]
 
 
+def test_a_deep_fall_is_a_restart(folder):
+    """Nobody knows when the processes of a trace ended."""
+    write(folder, "t.csv", "time_s,rss_bytes",
+          *(f"{t},{(20 << 20) if 2000 <= t < 2030 else (200 << 20) + t % 2000 * 50000}" for t in range(0, 4000, 2)))
+    bring_in(folder, "t.csv")
+    series = json.loads(folder.call("leak", "--json", "a.db").stdout)["series"]
+    assert all(one["evidence"]["since_s"] > 1990 and one["verdict"] == "leak" for one in series)
+
+
 def test_what_was_imported_is_judged_on_rss(folder):
     write(folder, "t.csv", "time_s,rss_bytes", *(f"{t},{(100 << 20) + (t << 14)}" for t in range(4000)))
     bring_in(folder, "t.csv")

@@ -236,6 +236,19 @@ def ablation_table(rows):
     return table(("left out", "false alarms", "recall", "F1"), lines)
 
 
+def confidence_table(rows):
+    def called(group, certain):
+        return [r for r in group if r["verdict"] == "leak" and bool(r["certain"]) == certain]
+    lines = []
+    slow = [row for row in rows if row["class"] == "cache far larger than seen"]
+    for name, certain in (("high", True), ("low", False)):
+        told = called(counted(rows), certain)
+        lines.append((name, len(told), share(sum(r["leaks"] for r in told) // 1, len(told)),
+                      share(len(called(slow, certain)), len(slow))))
+    return table(("confidence", "called a leak", "of these leak", "caches far larger than seen"),
+                 lines)
+
+
 FEW = 60
 
 
@@ -373,7 +386,8 @@ plot {curves}
 
 def page(development, test):
     found = detectors(development)
-    text = (pathlib.Path(__file__).parent / "results.md.in").read_text()
+    folder = pathlib.Path(__file__).parent
+    text = (folder / "results.md.in").read_text()
     judging = sorted(row["judging_us"] for row in test)
     per_class = len(by_class(test)["flat"])
     parts = {
@@ -389,8 +403,10 @@ def page(development, test):
         "SLOPES": slope_table(test),
         "ARRIVALS": arrival_table(test),
         "ABLATION": ablation_table(test),
+        "CONFIDENCE": confidence_table(test),
         "EVER": ever_table(test),
         "HARDER": verdict_table([row for row in test if not row["counted"]]),
+        "REAL": (folder / "real" / "verdicts.md").read_text(),
         "JUDGING_MS": f"{judging[len(judging) // 2] / 1000:.1f}",
     }
     for name, part in parts.items():

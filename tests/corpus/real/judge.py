@@ -44,10 +44,9 @@ def judge_counter(notes):
                    after / under_load[-1][1])
 
 
-def verdicts(memwatch, folder, notes):
+def verdicts(memwatch, folder, notes, window=()):
     """memwatch's series of the process in question, and that of the tree."""
-    command = [memwatch, "leak", "--json", "-w", f"0,{notes.load_to_s:.1f}",
-               recording_path(folder, notes.name)]
+    command = [memwatch, "leak", "--json", *window, recording_path(folder, notes.name)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           check=False)
     if done.returncode != 0:
@@ -72,8 +71,8 @@ def slope_text(series):
     return per_hour(series["slope_bytes_per_s"]) + interval
 
 
-HEADINGS = ("program", "mechanism", "label", "verdict", "the tree's", "MiB/h by memwatch",
-            "MiB/h by the program", "it says besides", "right")
+HEADINGS = ("program", "mechanism", "label", "verdict under load", "the tree's",
+            "with the rest after it", "MiB/h by memwatch", "MiB/h by the program", "it says besides", "right")
 
 
 def row(program, memwatch, folder):
@@ -82,19 +81,21 @@ def row(program, memwatch, folder):
     try:
         notes = Notes.read(folder, program.name)
         counter = judge_counter(notes)
-        own, tree = verdicts(memwatch, folder, notes)
+        own, tree = verdicts(memwatch, folder, notes, ("-w", f"0,{notes.load_to_s:.1f}"))
+        rested, _ = verdicts(memwatch, folder, notes)
     except FileNotFoundError:
-        return cells + ["no recording", "", "", "", "", "**no**"], False
+        return cells + ["no recording", "", "", "", "", "", "**no**"], False
     except Unknown as error:
-        return cells + [str(error), "", "", "", "", "**no**"], False
+        return cells + [str(error), "", "", "", "", "", "**no**"], False
     faults = []
-    if own["verdict"] not in (LEAK if program.leaks else NO_LEAK):
+    if not {own["verdict"], rested["verdict"]} <= set(LEAK if program.leaks else NO_LEAK):
         faults.append("**no**")
     if not counter.bears_out(program.leaks):
         faults.append("**label in doubt**")
     besides = [notes.evidence] if notes.evidence else []
     besides.append(f"{counter.kept:.0%} in use after the load")
-    cells += [f"{own['verdict']} ({own['confidence']})", tree["verdict"], slope_text(own),
+    cells += [f"{own['verdict']} ({own['confidence']})", tree["verdict"],
+              f"{rested['verdict']} ({rested['confidence']})", slope_text(own),
               per_hour(counter.slope), "; ".join(besides), ", ".join(faults) or "yes"]
     return cells, not faults
 
