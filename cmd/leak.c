@@ -52,10 +52,10 @@ struct leak_options {
 /* What is told of all recordings together. */
 struct report {
     const struct leak_options *options;
-    struct grown grown; /* of the recording that is judged */
-    json_t *series;     /* NULL: words are printed */
+    struct grown grown;               /* of the recording that is judged */
+    json_t *series;                   /* NULL: words are printed */
     size_t leaks, growing, too_short; /* growing: leaks and suspects */
-    bool functions_told; /* of that recording */
+    bool functions_told;              /* of that recording */
 };
 
 /* --- options ---------------------------------------------------------------------------------- */

@@ -116,11 +116,39 @@ static char *rate_range(char buffer[static RANGE_SIZE], const struct verdict *ve
 
 /* --- one sentence a verdict ------------------------------------------------------------------- */
 
+/* Why the series as a whole is no sustained growth. */
+static char *fault_words(const struct mw_judgement *judgement)
+{
+    const struct mw_growth *growth = &judgement->growth;
+    char noise[MW_FORMAT_SIZE];
+
+    switch (judgement->fault) {
+    case MW_FAULT_SMALL:
+        if (mw_growth_matters(growth, growth->net))
+            return cmd_words("it goes up and down too much for that, by %s around its trend",
+                             size(noise, growth->noise));
+        return cmd_words("the rise is below 1 MiB or 2 %% of the level");
+    case MW_FAULT_CHANCE:
+        return cmd_words("memory wanders, and may rise as much by chance");
+    case MW_FAULT_SLOWING:
+        return cmd_words("it slows down");
+    case MW_FAULT_STEPPED:
+        return cmd_words("one step is much of it");
+    case MW_FAULT_FALLS:
+        return cmd_words("it falls again in between");
+    case MW_FAULT_OLD:
+        return cmd_words("memory was as high before");
+    default:
+        return cmd_words("it grows up to the end");
+    }
+}
+
 static char *growth_words(const struct verdict *verdict)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
     bool leak = judgement->verdict == MW_VERDICT_LEAK;
     char slope[MW_FORMAT_SIZE], range[RANGE_SIZE], length[MW_FORMAT_SIZE], halt[MW_FORMAT_SIZE];
+    char again[MW_FORMAT_SIZE];
 
     rate(slope, verdict, judgement->slope);
     rate_range(range, verdict);
@@ -138,9 +166,14 @@ static char *growth_words(const struct verdict *verdict)
     if (leak)
         return cmd_words("sustained growth of %s (%s) for %s, consistent with a leak", slope, range,
                          length);
-    return cmd_words("growth of %s (%s) for %s, not long or not clear enough to call it a leak: "
-                     "look again when it has run half as long again",
-                     slope, range, length);
+    duration(again, judgement->observed_s / 2);
+    if (judgement->fault == MW_FAULT_NONE)
+        return cmd_words("growth of %s (%s) for %s, which is too new to call it a leak: look again "
+                         "when it has run for %s more",
+                         slope, range, length, again);
+    return cmd_words("growth of %s (%s) for %s, not clear enough to call it a leak: look again "
+                     "when it has run for %s more",
+                     slope, range, length, again);
 }
 
 /* Why a leak may be none, and what would tell; NULL where that is clear. */
@@ -193,37 +226,10 @@ static char *step_words(const struct verdict *verdict)
 {
     char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
 
-    return cmd_words("went up by %s at about %s at once, and stayed: no sustained growth. What did "
-                     "it do then?",
-                     size(bytes, verdict->judgement.step_bytes),
-                     duration(at, verdict->judgement.step_s));
-}
-
-/* Why the series as a whole is no sustained growth. */
-static char *fault_words(const struct mw_judgement *judgement)
-{
-    const struct mw_growth *growth = &judgement->growth;
-    char noise[MW_FORMAT_SIZE];
-
-    switch (judgement->fault) {
-    case MW_FAULT_SMALL:
-        if (mw_growth_matters(growth, growth->net))
-            return cmd_words("it goes up and down too much for that, by %s around its trend",
-                             size(noise, growth->noise));
-        return cmd_words("the rise is below 1 MiB or 2 %% of the level");
-    case MW_FAULT_CHANCE:
-        return cmd_words("memory wanders, and may rise as much by chance");
-    case MW_FAULT_SLOWING:
-        return cmd_words("it slows down");
-    case MW_FAULT_STEPPED:
-        return cmd_words("one step is much of it");
-    case MW_FAULT_FALLS:
-        return cmd_words("it falls again in between");
-    case MW_FAULT_OLD:
-        return cmd_words("memory was as high before");
-    default:
-        return cmd_words("it grows all the way");
-    }
+    return cmd_words(
+        "went up by %s at about %s at once, and stayed: no sustained growth. See what it did "
+        "at that time",
+        size(bytes, verdict->judgement.step_bytes), duration(at, verdict->judgement.step_s));
 }
 
 static char *stable_words(const struct verdict *verdict)
@@ -255,7 +261,7 @@ static char *insufficient_words(const struct verdict *verdict)
     if (isnan(verdict->last))
         return cmd_words("no %s was recorded", leak_metric_label(verdict->request.metric));
     if (judgement->observed_s < verdict->request.least_s)
-        return cmd_words("known for %s alone: a verdict needs %s (--min-duration)", observed,
+        return cmd_words("known for %s alone: record %s or more, or lower --min-duration", observed,
                          duration(least, verdict->request.least_s));
     return cmd_words(
         "too much of it is not known: %s in all, with gaps; judge a part that has none "
@@ -352,6 +358,15 @@ static char *shape_words(const struct mw_judgement *judgement)
                      100 * growth->largest_step, 100 * growth->drawdown);
 }
 
+static char *whole_words(const struct mw_judgement *judgement)
+{
+    if (judgement->verdict == MW_VERDICT_FILLING)
+        return cmd_words("it slows down");
+    if (judgement->verdict == MW_VERDICT_STEP)
+        return cmd_words("one step is much of it");
+    return fault_words(judgement);
+}
+
 static void print_evidence(const struct verdict *verdict, const struct limits *limits)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
@@ -363,10 +378,12 @@ static void print_evidence(const struct verdict *verdict, const struct limits *l
     print_line("series", basis_words(judgement));
     print_line("trend", trend_words(judgement));
     print_line("shape", shape_words(judgement));
-    print_line("whole", judgement->verdict == MW_VERDICT_FILLING ? cmd_words("it slows down")
-                                                                 : fault_words(judgement));
+    print_line("whole", whole_words(judgement));
     if (judgement->verdict == MW_VERDICT_LEAK)
         print_line("before", cmd_words("the growth was there at four fifths of the time, too"));
+    else if (judgement->verdict == MW_VERDICT_SUSPECT && judgement->fault == MW_FAULT_NONE &&
+             judgement->halted_s == 0)
+        print_line("before", cmd_words("it was not there yet at four fifths of the time"));
     if (fabs(verdict->shared_growth) > 0)
         print_line("beside", cmd_words("file and shared pages changed by %s, which is no leak",
                                        size(shared, verdict->shared_growth)));

@@ -223,6 +223,7 @@ static bool find(const struct mw_bins *bins, size_t count, struct finding *ret_f
         ret_finding->seen_before = seen_before(bins, look);
         ret_finding->verdict = ret_finding->seen_before ? MW_VERDICT_LEAK : MW_VERDICT_SUSPECT;
     } else if (mw_look_take(&second, bins, count, &mw_demands_suspect) && second.grows) {
+        second.fault = look->fault;
         *look = second;
         ret_finding->verdict = MW_VERDICT_SUSPECT;
     } else {

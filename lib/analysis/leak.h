@@ -74,7 +74,8 @@ struct mw_judgement {
     double rise;             /* bytes, from the begin of the stretch to its end; may be NAN */
     double step_s;           /* where the largest step upwards is */
     double step_bytes;       /* how high it is; 0: there is none */
-    enum mw_fault fault;     /* why the series as a whole is no sustained growth */
+    enum mw_fault fault;     /* why the series as a whole is no sustained growth; of a suspect, NONE
+                                where it was not there before */
     bool seen_before;        /* the growth was there at four fifths of the time, too */
     struct mw_growth growth; /* what was measured of that stretch; its unit of time is bin_s */
     double bin_s;

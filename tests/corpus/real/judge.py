@@ -72,7 +72,8 @@ def slope_text(series):
 
 
 HEADINGS = ("program", "mechanism", "label", "verdict under load", "the tree's",
-            "with the rest after it", "MiB/h by memwatch", "MiB/h by the program", "it says besides", "right")
+            "with the rest after it", "MiB/h by memwatch", "MiB/h by the program",
+            "it says besides", "right")
 
 
 def row(program, memwatch, folder):
