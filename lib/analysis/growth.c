@@ -191,15 +191,15 @@ static void measure_onset(const struct stretch *stretch, struct mw_growth *growt
 
 bool mw_growth_halt(const double *values, size_t from, size_t to, struct mw_halt *ret_halt)
 {
-    static const double LEAST_REST = 2.5; /* points */
+    enum { LEAST_REST = 5 }; /* half points */
     struct stretch stretch;
     double best = -INFINITY, other;
 
     if (!pool_stretch(values, from, to, 1, &stretch))
         return false;
-    for (double point = ceil((double)stretch.count * 3 / 4);
-         point <= (double)stretch.count - LEAST_REST; point += .5) {
-        double at = point / (double)stretch.count;
+    for (size_t halves = 2 * ((3 * stretch.count + 3) / 4);
+         halves + LEAST_REST <= 2 * stretch.count; halves++) {
+        double at = (double)halves / 2 / (double)stretch.count;
         double likelihood = likelihood_alone(&stretch, &(struct course){ENDS, at});
 
         if (likelihood > best) {
