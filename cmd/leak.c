@@ -267,7 +267,7 @@ static int judge(struct report *report, struct recording *recording,
         (code = limits_find(&limits, &verdict, asked->limit_bytes, error)) < 0)
         return code;
     report->leaks += verdict.judgement.verdict == MW_VERDICT_LEAK;
-    report->growing += verdict.judgement.verdict >= MW_VERDICT_SUSPECT;
+    report->growing += mw_verdict_grows(verdict.judgement.verdict);
     if (report->series)
         json_array_append_new(report->series, verdict_to_json(report, &verdict, &limits));
     else

@@ -33,11 +33,6 @@ static void clear(struct leak_curves *curves)
     *curves = (struct leak_curves){0};
 }
 
-static bool grows(const struct mw_judgement *judgement)
-{
-    return judgement->verdict == MW_VERDICT_LEAK || judgement->verdict == MW_VERDICT_SUSPECT;
-}
-
 /* Takes the label over. -ENOMEM. */
 static int add(struct drawing *drawing, enum mw_curve_kind kind, char *label,
                const struct mw_plot_point *points, size_t count)
@@ -116,7 +111,7 @@ static int add_cut(struct drawing *drawing)
                                      point_at(judgement->from_s, judgement->end)};
 
     return add(drawing, MW_CURVE_CUT,
-               grows(judgement)
+               mw_verdict_grows(judgement->verdict)
                    ? cmd_words("judged from here")
                    : cmd_words("%s, judged from here", mw_verdict_name(judgement->verdict)),
                points, 2);
@@ -183,10 +178,11 @@ static int draw(struct drawing *drawing, const struct mw_basis *basis, int64_t l
 
     if (code < 0)
         return code;
-    limit = grows(judgement) && judgement->halted_s == 0 ? binding_limit(drawing->verdict, &limits)
-                                                         : NULL;
+    limit = mw_verdict_grows(judgement->verdict) && judgement->halted_s == 0
+                ? binding_limit(drawing->verdict, &limits)
+                : NULL;
     if ((code = add_basis(drawing, basis)) == 0 && (code = add_cut(drawing)) == 0 &&
-        grows(judgement))
+        mw_verdict_grows(judgement->verdict))
         code = limit ? draw_limit(drawing, limit) : add_trend(drawing, judgement->to_s);
     limits_clear(&limits);
     return code < 0 ? mw_error_errno(error, ENOMEM, "cannot draw") : 0;

@@ -26,11 +26,6 @@ static char *rate(char buffer[static MW_FORMAT_SIZE], const struct verdict *verd
     return mw_format_rate(buffer, slope, verdict->judgement.observed_s);
 }
 
-static bool grows(const struct mw_judgement *judgement)
-{
-    return judgement->verdict == MW_VERDICT_LEAK || judgement->verdict == MW_VERDICT_SUSPECT;
-}
-
 static char *subject(const struct verdict *verdict)
 {
     const struct mw_process *process = verdict->request.process;
@@ -388,14 +383,16 @@ static void print_evidence(const struct verdict *verdict, const struct limits *l
         print_line("beside", cmd_words("file and shared pages changed by %s, which is no leak",
                                        size(shared, verdict->shared_growth)));
     for (size_t i = 0; i < limits->count; i++)
-        print_line("limit", grows(judgement) ? limit_words(verdict, &limits->items[i])
-                                             : limit_name(&limits->items[i]));
+        print_line("limit", mw_verdict_grows(judgement->verdict)
+                                ? limit_words(verdict, &limits->items[i])
+                                : limit_name(&limits->items[i]));
 }
 
 void print_verdict(const struct verdict *verdict, const struct limits *limits, bool evidence)
 {
     const struct mw_judgement *judgement = &verdict->judgement;
-    const struct limit *limit = grows(judgement) ? binding_limit(verdict, limits) : NULL;
+    const struct limit *limit =
+        mw_verdict_grows(judgement->verdict) ? binding_limit(verdict, limits) : NULL;
     mw_auto_free char *who = subject(verdict), *words = verdict_words(verdict);
     mw_auto_free char *when = limit ? limit_words(verdict, limit) : NULL;
     mw_auto_free char *doubt = doubt_words(verdict);
