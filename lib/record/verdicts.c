@@ -16,6 +16,7 @@ enum { COST_RATIO = 500 };
 /* Anonymous memory, from its parts. */
 struct series {
     double resident, shared, swapped; /* bytes, as they were last told; resident -1: not yet */
+    double highest;                   /* resident */
     double grew_s;                    /* when its mappings were last asked for; 0: never */
     struct mw_watch watch;
     struct mw_leak leak;
@@ -159,7 +160,8 @@ static void take_value(struct mw_verdicts *verdicts, uint32_t slot, enum mw_metr
             return;
     }
     if (metric == MW_METRIC_RSS)
-        place->series->resident = bytes;
+        place->series->resident = bytes,
+        place->series->highest = fmax(bytes, place->series->highest);
     else if (metric == MW_METRIC_SHARED)
         place->series->shared = bytes;
     else
@@ -181,15 +183,27 @@ static void start(struct mw_verdicts *verdicts, uint32_t slot, pid_t pid)
     }
 }
 
-static void end(struct mw_verdicts *verdicts, uint32_t slot)
+/* The end of a process that was half of the sum or more may be a restart. */
+static void end_in_tree(struct mw_verdicts *verdicts, const struct series *ended, double t_s)
+{
+    struct series *tree = verdicts->tree.series;
+
+    if (tree && ended && ended->highest >= .5 * tree->resident)
+        mw_leak_end(&tree->leak, t_s);
+}
+
+static void end(struct mw_verdicts *verdicts, uint32_t slot, double t_s)
 {
     struct place *place = slot < verdicts->count ? &verdicts->places[slot] : NULL;
 
     if (!place)
         return;
+    end_in_tree(verdicts, place->series, t_s);
     if (slot == verdicts->root && !verdicts->first && !verdicts->tree.series) {
         verdicts->first = place->series;
         place->series = NULL;
+        if (verdicts->first)
+            mw_leak_end(&verdicts->first->leak, t_s);
         verdicts->root = UINT32_MAX; /* the slot may be given anew */
     }
     drop_series(verdicts, &place->series);
@@ -228,7 +242,7 @@ void mw_verdicts_record(struct mw_verdicts *verdicts, const struct mw_record *re
         take_gap(verdicts, record);
         break;
     case MW_RECORD_END:
-        end(verdicts, record->slot);
+        end(verdicts, record->slot, to_s(verdicts, record->t_ns));
         break;
     default:
         break;

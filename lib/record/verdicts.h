@@ -7,7 +7,7 @@
  * of the file; growth, when it is first seen, makes snapshots of what the process has mapped (see
  * record/snapshots.h).
  *
- * A series costs 16 KiB. Of more than MW_VERDICTS_MOST_SERIES at a time the later ones are left to
+ * A series costs 20 KiB. Of more than MW_VERDICTS_MOST_SERIES at a time the later ones are left to
  * `memwatch leak`.
  */
 #ifndef MW_RECORD_VERDICTS_H
