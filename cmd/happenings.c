@@ -142,7 +142,10 @@ static void print_event(FILE *out, const struct recording *recording, const stru
         fprintf(out, "%s took the place of the one before", label ? label : "?");
         break;
     case MW_EVENT_VERDICT:
-        fprintf(out, "%s: %s", event->process < 0 ? "all processes" : label ? label : "?",
+        fprintf(out, "%s: %s",
+                event->process < 0 ? "all processes"
+                : label            ? label
+                                   : "?",
                 note ? note : "");
         break;
     case MW_EVENT_ATTACHED:

@@ -8,7 +8,8 @@
 #include "cmd/verdict.h"
 
 struct limit {
-    char *name;   /* "limit", "--max-rss", "cgroup /user.slice", "RLIMIT_AS", "RLIMIT_DATA", "machine" */
+    char *name; /* "limit", "--max-rss", "cgroup /user.slice", "RLIMIT_AS", "RLIMIT_DATA", "machine"
+                 */
     double bytes; /* the limit itself */
     double at;    /* where it meets the judged series: others use of the same limit, and so do
                      pages that are not judged */

@@ -159,13 +159,14 @@ static void take_value(struct mw_verdicts *verdicts, uint32_t slot, enum mw_metr
         if (!place->series)
             return;
     }
-    if (metric == MW_METRIC_RSS)
-        place->series->resident = bytes,
+    if (metric == MW_METRIC_RSS) {
+        place->series->resident = bytes;
         place->series->highest = fmax(bytes, place->series->highest);
-    else if (metric == MW_METRIC_SHARED)
+    } else if (metric == MW_METRIC_SHARED) {
         place->series->shared = bytes;
-    else
+    } else {
         place->series->swapped = bytes;
+    }
     feed(place->series, t_s);
 }
 

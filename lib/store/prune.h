@@ -19,7 +19,7 @@
 enum prune_kind {
     PRUNE_CALLS = MW_KEEP_MOST_LEVELS,
     PRUNE_PROCESSES, /* that have ended, with all of theirs */
-    PRUNE_REST,      /* gaps, clocks, events, snapshots; programs that processes ran before their last */
+    PRUNE_REST, /* gaps, clocks, events, snapshots; programs that processes ran before their last */
     PRUNE_KINDS
 };
 
