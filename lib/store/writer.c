@@ -478,6 +478,19 @@ static bool counts_for_run(const struct mw_writer *writer, const struct entity *
     return entity->process == writer->root && writer->tree.series[MW_METRIC_RSS].id == 0;
 }
 
+static int64_t bound_of(const struct mw_writer *writer, enum mw_peak_source source)
+{
+    return source == MW_PEAK_KERNEL ? writer->peak_bound_kib : writer->rss_bound_kib;
+}
+
+static void raise_peak(struct mw_writer *writer, struct entity *entity,
+                       const struct reached *reached)
+{
+    high_raise(&entity->peak, reached);
+    if (entity->process != 0 && entity->process == writer->root)
+        writer->root_peak = entity->peak;
+}
+
 /* Keeps the peaks of a process and of the run, from samples and from high-water marks. */
 static void follow_peak(struct mw_writer *writer, struct entity *entity, enum mw_metric metric,
                         int64_t t_us, int64_t kib)
@@ -485,7 +498,7 @@ static void follow_peak(struct mw_writer *writer, struct entity *entity, enum mw
     bool kernel = metric == MW_METRIC_PEAK;
     const struct reached reached = {
         .kib = kib,
-        .bound_kib = kernel ? writer->peak_bound_kib : writer->rss_bound_kib,
+        .bound_kib = bound_of(writer, kernel ? MW_PEAK_KERNEL : MW_PEAK_SAMPLED),
         .from_us = kernel ? entity->window_us : t_us,
         .to_us = t_us,
         .kernel = kernel,
@@ -493,11 +506,9 @@ static void follow_peak(struct mw_writer *writer, struct entity *entity, enum mw
 
     if (metric != MW_METRIC_RSS && !kernel)
         return;
-    high_raise(&entity->peak, &reached);
     if (kernel)
         entity->window_us = t_us;
-    if (entity->process != 0 && entity->process == writer->root)
-        writer->root_peak = entity->peak;
+    raise_peak(writer, entity, &reached);
     /* What one process had at a moment, the tree had at least: no sweep need have seen it. */
     if (kernel || counts_for_run(writer, entity))
         high_raise(&writer->run_peak, &reached);
@@ -560,6 +571,41 @@ void mw_writer_allow_peak(struct mw_writer *writer, uint32_t slot, int64_t most_
         writer->root_peak = entity->peak;
 }
 
+void mw_writer_raise_peak(struct mw_writer *writer, uint32_t slot, const struct mw_reached *reached)
+{
+    struct entity *entity = slot < writer->entity_count ? &writer->entities[slot] : NULL;
+    struct reached known = {
+        .kib = reached->kib,
+        .bound_kib = bound_of(writer, reached->source),
+        .from_us = reached->from_us,
+        .to_us = reached->to_us,
+        .kernel = reached->source == MW_PEAK_KERNEL,
+    };
+    int64_t most_kib = known.kib + known.bound_kib + reached->unseen_kib;
+
+    if (entity) {
+        if (known.from_us < entity->start_us)
+            known.from_us = entity->start_us;
+        high_allow(&entity->peak, most_kib);
+        raise_peak(writer, entity, &known);
+    }
+    high_allow(&writer->run_peak, most_kib);
+    high_raise(&writer->run_peak, &known);
+}
+
+void mw_writer_unbound_peaks(struct mw_writer *writer)
+{
+    for (size_t i = 0; i < writer->entity_count; i++) {
+        struct entity *entity = &writer->entities[i];
+
+        if (entity->live)
+            high_unbound(&entity->peak);
+        if (entity->live && entity->process == writer->root)
+            high_unbound(&writer->root_peak);
+    }
+    high_unbound(&writer->run_peak);
+}
+
 static const char *peak_source(bool kernel)
 {
     return kernel ? "kernel" : "sampled";
@@ -576,7 +622,7 @@ static int flush_peak(struct mw_writer *writer, enum statement which, int64_t ro
     high->dirty = false;
     sqlite3_bind_int64(statement, 1, row);
     sqlite3_bind_int64(statement, 2, high->kib);
-    bind_optional(statement, 3, high->closed ? high->upper_kib : -1);
+    bind_optional(statement, 3, high_bound(high));
     sqlite3_bind_int64(statement, 4, high->from_us);
     sqlite3_bind_int64(statement, 5, high->to_us);
     bind_text(statement, 6, peak_source(high->kernel));
@@ -647,7 +693,7 @@ int mw_writer_set_exit(struct mw_writer *writer, const struct mw_exit *exit, boo
     BIND(writer, SET_EXIT, ended->process);
     bind_optional(statement, 2, exit->status);
     bind_optional(statement, 3, exit->signal);
-    bind_optional(statement, 4, ended->peak.closed ? ended->peak.upper_kib : -1);
+    bind_optional(statement, 4, high_bound(&ended->peak));
     return run_statement(writer, SET_EXIT, error);
 }
 
