@@ -59,6 +59,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __has_include
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define MEMWATCH_KNOWS_THREADS_
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -98,7 +105,7 @@ struct memwatch_mark_ {
     uint32_t track; /* 0: of its thread; else a task or generator of the process */
     uint32_t resident_kib;
     uint32_t window_kib; /* high-water mark since the last reset */
-    uint32_t blind_us;   /* between reading and resetting it, in which nothing is seen */
+    uint32_t blind_us;   /* after reading it, in which other threads were not seen; 0: none are */
 };
 
 /* Who has a ring, and how far it is filled. Head and tail have cache lines of their own. */
@@ -160,7 +167,10 @@ struct memwatch_state_ {
     int status; /* 0: not known yet, 1: there is a channel, -1: there is none */
     struct memwatch_channel_ *channel;
     struct memwatch_file_ statm, self_status, clear_refs;
-    uint64_t floor_kib;  /* ru_maxrss that stays from an earlier program */
+    uint64_t floor_kib; /* ru_maxrss that stays from an earlier program */
+    uint64_t open_ns;   /* when it was opened, and the high-water mark reset for the first time */
+    uint32_t open_kib;  /* what that said; 0: it is told already */
+    uint32_t open_blind_us;
     uint64_t image;      /* a number that is another one after each exec */
     uint32_t *is_opener; /* 0 in a child that was made without a word to us; NULL: nobody tells */
     uint32_t page_kib;
@@ -232,16 +242,55 @@ static inline uint64_t memwatch_max_rss_kib_(void)
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_maxrss : 0;
 }
 
-/* Whatever a program before this one had stays in ru_maxrss, and hides smaller marks. */
+/* VmHWM, for those of whom ru_maxrss tells less. */
+static inline uint32_t memwatch_high_water_kib_(struct memwatch_state_ *state)
+{
+    char text[4096], *line;
+    ssize_t length = pread(state->self_status.fd, text, sizeof text - 1, 0);
+
+    if (length <= 0)
+        return MEMWATCH_UNREAD_;
+    text[length] = '\0';
+    line = strstr(text, "VmHWM:");
+    return line ? (uint32_t)strtoul(line + 6, NULL, 10) : MEMWATCH_UNREAD_;
+}
+
+/* A time in which other threads may have done what nobody has seen; 0: there are none. */
+static inline uint32_t memwatch_blind_us_(uint64_t from_ns, uint64_t to_ns)
+{
+    uint64_t us = (to_ns - from_ns) / 1000 + 1;
+
+#ifdef MEMWATCH_KNOWS_THREADS_
+    if (__libc_single_threaded)
+        return 0;
+#endif
+    return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+/*
+ * Whatever a program before this one had stays in ru_maxrss, and hides smaller marks: so it is
+ * reset once. What it said until then is told with the first mark.
+ */
+static inline void memwatch_reset_first_(struct memwatch_state_ *state)
+{
+    uint32_t kib = memwatch_high_water_kib_(state);
+
+    if (kib == MEMWATCH_UNREAD_ || write(state->clear_refs.fd, "5", 1) != 1)
+        return;
+    state->floor_kib = memwatch_max_rss_kib_();
+    state->open_blind_us = memwatch_blind_us_(state->open_ns, memwatch_now_ns_());
+    __atomic_store_n(&state->open_kib, kib, __ATOMIC_RELEASE);
+}
+
 static inline void memwatch_open_self_(struct memwatch_state_ *state)
 {
     state->statm = memwatch_open_("/proc/self/statm", O_RDONLY);
     state->self_status = memwatch_open_("/proc/self/status", O_RDONLY);
     state->clear_refs = memwatch_open_("/proc/self/clear_refs", O_WRONLY);
-    state->floor_kib = 0;
-    if (state->clear_refs.fd >= 0 && state->channel->resets &&
-        write(state->clear_refs.fd, "5", 1) == 1)
-        state->floor_kib = memwatch_max_rss_kib_();
+    state->floor_kib = state->open_kib = 0;
+    state->open_ns = memwatch_now_ns_();
+    if (state->clear_refs.fd >= 0 && state->channel->resets)
+        memwatch_reset_first_(state);
 }
 
 /* In a child after fork: the rings, and the descriptors of /proc/self, are its parent's. */
@@ -523,23 +572,10 @@ static inline uint32_t memwatch_resident_kib_(struct memwatch_state_ *state)
     return *rest == ' ' && pages > 0 ? (uint32_t)(pages * state->page_kib) : MEMWATCH_UNREAD_;
 }
 
-/* VmHWM, for those of whom ru_maxrss tells less. */
-static inline uint32_t memwatch_high_water_kib_(struct memwatch_state_ *state)
-{
-    char text[4096], *line;
-    ssize_t length = pread(state->self_status.fd, text, sizeof text - 1, 0);
-
-    if (length <= 0)
-        return MEMWATCH_UNREAD_;
-    text[length] = '\0';
-    line = strstr(text, "VmHWM:");
-    return line ? (uint32_t)strtoul(line + 6, NULL, 10) : MEMWATCH_UNREAD_;
-}
-
 /* The high-water mark since it was last reset, and resets it where that is of use. */
 static inline void memwatch_take_window_(struct memwatch_state_ *state, struct memwatch_mark_ *mark)
 {
-    uint64_t max_kib, read_ns = memwatch_now_ns_(), blind_us;
+    uint64_t max_kib, read_ns = memwatch_now_ns_();
 
     max_kib = memwatch_max_rss_kib_();
     mark->window_kib = max_kib > state->floor_kib || max_kib <= mark->resident_kib
@@ -552,8 +588,7 @@ static inline void memwatch_take_window_(struct memwatch_state_ *state, struct m
         mark->window_kib = MEMWATCH_UNREAD_;
         return;
     }
-    blind_us = (memwatch_now_ns_() - read_ns) / 1000 + 1;
-    mark->blind_us = blind_us > UINT32_MAX ? UINT32_MAX : (uint32_t)blind_us;
+    mark->blind_us = memwatch_blind_us_(read_ns, memwatch_now_ns_());
 }
 
 /*
@@ -576,7 +611,7 @@ static inline uint64_t memwatch_read_memory_(struct memwatch_state_ *state,
         now_ns - last->read_ns < MEMWATCH_FRESH_NS_) {
         mark->resident_kib = last->resident_kib;
         mark->window_kib = last->window_kib;
-        mark->blind_us = (uint32_t)((now_ns - last->read_ns) / 1000 + 1);
+        mark->blind_us = memwatch_blind_us_(last->read_ns, now_ns);
         last->used_ns = now_ns;
         return now_ns;
     }
@@ -660,11 +695,23 @@ static inline uint32_t memwatch_place_(struct memwatch_state_ *state, struct mem
 static inline void memwatch_tell_of_exec_(struct memwatch_state_ *state,
                                           struct memwatch_lane_ *lane)
 {
-    struct memwatch_mark_ mark = {
-        memwatch_now_ns_(), 0, MEMWATCH_KIND_EXECUTED_, 0, MEMWATCH_UNREAD_, MEMWATCH_UNREAD_, 0};
+    struct memwatch_mark_ mark = {state->open_ns,   0, MEMWATCH_KIND_EXECUTED_, 0, MEMWATCH_UNREAD_,
+                                  MEMWATCH_UNREAD_, 0};
 
     lane->image = state->image;
     memwatch_push_(state, lane, &mark);
+}
+
+/* What the high-water mark said when this process reset it for the first time. */
+static inline void memwatch_tell_of_reset_(struct memwatch_state_ *state,
+                                           struct memwatch_lane_ *lane)
+{
+    struct memwatch_mark_ mark = {state->open_ns,   0, MEMWATCH_KIND_POINT_, 0,
+                                  MEMWATCH_UNREAD_, 0, state->open_blind_us};
+
+    mark.window_kib = __atomic_exchange_n(&state->open_kib, 0, __ATOMIC_ACQ_REL);
+    if (mark.window_kib != 0) /* or else another thread has told it */
+        memwatch_push_(state, lane, &mark);
 }
 
 static inline void memwatch_write_mark_(struct memwatch_state_ *state, struct memwatch_site_ *site,
@@ -680,6 +727,8 @@ static inline void memwatch_write_mark_(struct memwatch_state_ *state, struct me
     }
     if (lane->image != state->image)
         memwatch_tell_of_exec_(state, lane);
+    if (__atomic_load_n(&state->open_kib, __ATOMIC_ACQUIRE) != 0)
+        memwatch_tell_of_reset_(state, lane);
     mark.kind = (uint32_t)kind;
     mark.name = memwatch_place_(state, site);
     mark.t_ns = memwatch_now_ns_();

@@ -4,7 +4,7 @@
  *
  * It is a file in memory, without a name and of a fixed size, that each process of the same user
  * opens through /proc when it marks for the first time. What a process writes is not trusted: it
- * may spoil the marks of the tree, and no more.
+ * may spoil the marks of the tree and the peaks that they tell of, and no more.
  */
 #ifndef MW_CAPTURE_MARKS_H
 #define MW_CAPTURE_MARKS_H

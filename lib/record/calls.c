@@ -42,6 +42,8 @@ struct process {
     int64_t known_ns;  /* since when */
     int64_t reset_ns;  /* when the last upper bound was, at the latest */
     int64_t window_ns; /* when the present window began; 0: before all marks */
+    /* The highest that marks have read, and that is to be told yet; a kib of -1: nothing is. */
+    struct mw_reached resident, window;
     /* While a call is open: samples by their time, windows by their start, and what windows allow
      * at most by their end. */
     struct mw_summits samples, windows, uppers;
@@ -105,6 +107,8 @@ void mw_calls_free(struct mw_calls *calls)
 
 /* --- processes -------------------------------------------------------------------------------- */
 
+static const struct mw_reached nothing = {.kib = -1};
+
 static struct process *find_process(struct mw_calls *calls, pid_t pid)
 {
     struct process *process = calls->last_process;
@@ -128,6 +132,7 @@ static struct process *need_process(struct mw_calls *calls, pid_t pid)
     process->known_kib = -1;
     process->known_ns = 0;
     process->window_ns = 0;
+    process->resident = process->window = nothing;
     return process;
 }
 
@@ -224,8 +229,9 @@ static void take_resident(struct process *process, int64_t t_ns, int64_t kib)
         mw_summits_add(&process->samples, &(struct mw_summit){t_ns, t_ns, t_ns, kib});
 }
 
-static void take_window(struct mw_calls *calls, struct process *process, int64_t t_ns, int64_t kib,
-                        int64_t unseen_kib, int64_t reset_ns)
+/* Returns when the window began. */
+static int64_t take_window(struct mw_calls *calls, struct process *process, int64_t t_ns,
+                           int64_t kib, int64_t unseen_kib, int64_t reset_ns)
 {
     /* When a window began that another has overtaken is not known. */
     int64_t from_ns = t_ns >= process->window_ns ? process->window_ns : 0;
@@ -237,12 +243,13 @@ static void take_window(struct mw_calls *calls, struct process *process, int64_t
         reset_ns = process->reset_ns;
     process->reset_ns = reset_ns;
     if (!process->stacks)
-        return;
+        return from_ns;
     mw_summits_add(&process->windows, &(struct mw_summit){from_ns, from_ns, t_ns, kib});
     /* A bound that is not known bounds nothing. */
     if (!mw_summits_add(&process->uppers,
                         &(struct mw_summit){reset_ns, from_ns, reset_ns, kib + unseen_kib}))
         mw_calls_gap(calls, t_ns);
+    return from_ns;
 }
 
 void mw_calls_window(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib,
@@ -302,7 +309,9 @@ static struct mw_peak peak_of(struct mw_calls *calls, const struct process *proc
     const struct mw_calls_options *options = &calls->options;
     const struct mw_summit entry = {
         .from_ns = open->enter_ns, .to_ns = open->enter_ns, .kib = open->enter_kib};
-    const struct mw_summit *upper = mw_summits_since(&process->uppers, open->enter_ns + 1);
+    /* The window that its entry has ended is not its own; in a call without length nobody knows. */
+    int64_t upper_ns = end->t_ns > open->enter_ns ? open->enter_ns + 1 : open->enter_ns;
+    const struct mw_summit *upper = mw_summits_since(&process->uppers, upper_ns);
     struct mw_peak peak = {.known = false};
 
     raise_peak(calls, &peak, open->enter_kib >= 0 ? &entry : NULL, end, options->rss_bound_kib,
@@ -508,6 +517,54 @@ static struct mw_mark bounded(const struct mw_calls *calls, const struct mw_mark
     return copy;
 }
 
+static void keep_highest(struct mw_reached *highest, const struct mw_reached *reached)
+{
+    int64_t most_kib = highest->kib + highest->unseen_kib;
+
+    if (reached->kib + reached->unseen_kib > most_kib)
+        most_kib = reached->kib + reached->unseen_kib;
+    if (reached->kib > highest->kib)
+        *highest = *reached;
+    highest->unseen_kib = most_kib - highest->kib;
+}
+
+/* Takes what was read at a mark: it belongs to the calls before it, and to one that it ends. */
+static void take_reading(struct mw_calls *calls, struct process *process,
+                         const struct mw_mark *mark)
+{
+    int64_t t_us = to_us(calls, mark->t_ns), from_ns;
+
+    if (mark->window_kib >= 0) {
+        from_ns = take_window(calls, process, mark->t_ns, mark->window_kib, mark->unseen_kib,
+                              mark->reset_ns > mark->t_ns ? mark->reset_ns : mark->t_ns);
+        keep_highest(&process->window, &(struct mw_reached){.from_us = to_us(calls, from_ns),
+                                                            .to_us = t_us,
+                                                            .kib = mark->window_kib,
+                                                            .unseen_kib = mark->unseen_kib,
+                                                            .source = MW_PEAK_KERNEL});
+    }
+    if (mark->resident_kib >= 0) {
+        take_resident(process, mark->t_ns, mark->resident_kib);
+        keep_highest(&process->resident,
+                     &(struct mw_reached){t_us, t_us, mark->resident_kib, 0, MW_PEAK_SAMPLED});
+    }
+}
+
+static int tell(struct mw_reached *highest, uint32_t slot, const struct mw_calls_sink *sink)
+{
+    const struct mw_reached reached = *highest;
+
+    *highest = nothing;
+    return reached.kib < 0 ? 0 : sink->reached(sink->context, slot, &reached);
+}
+
+static int tell_reached(struct process *process, const struct mw_calls_sink *sink)
+{
+    int code = tell(&process->window, process->slot, sink);
+
+    return code == 0 ? tell(&process->resident, process->slot, sink) : code;
+}
+
 int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
                   const struct mw_calls_sink *sink)
 {
@@ -520,13 +577,10 @@ int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
         return 0;
     }
     calls->last_process = process;
-    /* What was read at a mark belongs to the calls before it, and to one that it ends. */
-    if (copy.window_kib >= 0)
-        take_window(calls, process, copy.t_ns, copy.window_kib, copy.unseen_kib,
-                    copy.reset_ns > copy.t_ns ? copy.reset_ns : copy.t_ns);
-    if (copy.resident_kib >= 0)
-        take_resident(process, copy.t_ns, copy.resident_kib);
+    take_reading(calls, process, &copy);
     code = take_mark(calls, process, &copy, sink);
+    if (code == 0 && (process->slot != MW_CALLS_NO_SLOT || !process->stacks))
+        code = tell_reached(process, sink);
     /* Nobody will tell the end of a process that is not known. */
     if (!process->stacks && process->slot == MW_CALLS_NO_SLOT)
         drop_process(calls, process);
@@ -573,7 +627,8 @@ int mw_calls_process_ended(struct mw_calls *calls, pid_t pid, int64_t t_ns,
 
     if (!process)
         return 0;
-    code = unwind_all(calls, process, &end, sink);
+    if ((code = unwind_all(calls, process, &end, sink)) == 0)
+        code = tell_reached(process, sink);
     if (code == 0 && process->slot != MW_CALLS_NO_SLOT)
         code = mw_tally_end_process(calls->tally, process->slot, sink);
     if (code == 0)
@@ -592,8 +647,10 @@ int mw_calls_finish(struct mw_calls *calls, const struct mw_calls_sink *sink)
     int code = 0;
 
     for (struct process *process = NULL;
-         code == 0 && (process = mw_table_next(&calls->processes, process));)
-        code = unwind_all(calls, process, &never, sink);
+         code == 0 && (process = mw_table_next(&calls->processes, process));) {
+        if ((code = unwind_all(calls, process, &never, sink)) == 0)
+            code = tell_reached(process, sink);
+    }
     return code == 0 ? mw_tally_finish(calls->tally, sink) : code;
 }
 

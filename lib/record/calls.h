@@ -21,6 +21,9 @@
  * began and ended in it; it is at most what the windows said, where these cover all of it: that is
  * where its exit took a mark.
  *
+ * What a mark says of the memory is true of the process whatever its calls are, and is told at
+ * once; of a process that is not known once it is known, or has no open calls any more.
+ *
  * Marks must come in the order of time, all marks of a process before its end, and a window before
  * the marks that are later than it: without it their bound would lack what it saw. Samples and
  * windows should not come before marks that are earlier, whose calls they then say nothing of. Once
@@ -30,7 +33,7 @@
 #define MW_RECORD_CALLS_H
 
 #include "capture/mark.h"
-#include "store/recording.h"
+#include "store/writer.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +61,8 @@ struct mw_calls_sink {
     /* A call that has ended, or never will. The process has this slot, or MW_CALLS_NO_SLOT; it is
      * not set in the call. */
     int (*add_call)(void *context, uint32_t slot, const struct mw_call *call);
+    /* What a mark says of the memory of its process, which has this slot, or MW_CALLS_NO_SLOT. */
+    int (*reached)(void *context, uint32_t slot, const struct mw_reached *reached);
 };
 
 /* In the place of a slot: the process is not known, as marks came from it alone. */

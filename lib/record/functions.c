@@ -10,7 +10,10 @@
 struct mw_functions {
     struct mw_marks *marks;
     struct mw_calls *calls;
-    struct mw_writer *writer;
+    struct mw_functions_sinks sinks;
+    int64_t start_ns;
+    bool resets;                 /* whoever marks */
+    bool sum_only;               /* single processes have no peaks */
     const struct mw_mark *taken; /* and not used yet */
     size_t taken_count, next_taken;
     uint64_t lost_seen;
@@ -27,28 +30,44 @@ static int add_function(void *context, const struct mw_mark_site *site, int64_t 
 {
     struct mw_functions *functions = context;
 
-    return mw_writer_add_function(functions->writer, site->name, site->file, site->line, ret_id,
-                                  &functions->error);
+    return mw_writer_add_function(functions->sinks.writer, site->name, site->file, site->line,
+                                  ret_id, &functions->error);
 }
 
 static int set_function(void *context, const struct mw_function *function)
 {
     struct mw_functions *functions = context;
 
-    return mw_writer_set_function(functions->writer, function, &functions->error);
+    return mw_writer_set_function(functions->sinks.writer, function, &functions->error);
 }
 
 static int add_call(void *context, uint32_t slot, const struct mw_call *call)
 {
     struct mw_functions *functions = context;
 
-    return mw_writer_add_call(functions->writer, slot == MW_CALLS_NO_SLOT ? MW_SLOT_UNKNOWN : slot,
-                              call, &functions->error);
+    return mw_writer_add_call(functions->sinks.writer,
+                              slot == MW_CALLS_NO_SLOT ? MW_SLOT_UNKNOWN : slot, call,
+                              &functions->error);
+}
+
+static int reached(void *context, uint32_t slot, const struct mw_reached *reached)
+{
+    struct mw_functions *functions = context;
+    const struct mw_functions_sinks *sinks = &functions->sinks;
+    int64_t from_ns = functions->start_ns + reached->from_us * 1000;
+    int64_t to_ns = functions->start_ns + reached->to_us * 1000;
+
+    if (functions->sum_only)
+        slot = MW_CALLS_NO_SLOT;
+    mw_writer_raise_peak(sinks->writer, slot == MW_CALLS_NO_SLOT ? MW_SLOT_UNKNOWN : slot, reached);
+    if (reached->source == MW_PEAK_KERNEL)
+        mw_windows_told(sinks->windows, slot, to_ns, reached->kib);
+    return mw_events_peak(sinks->events, from_ns, to_ns, reached->kib, &functions->error);
 }
 
 static struct mw_calls_sink sink_of(struct mw_functions *functions)
 {
-    return (struct mw_calls_sink){functions, add_function, set_function, add_call};
+    return (struct mw_calls_sink){functions, add_function, set_function, add_call, reached};
 }
 
 static int result(const struct mw_functions *functions, int code, struct mw_error *error)
@@ -71,6 +90,7 @@ int mw_functions_open(struct mw_functions **ret_functions, bool resets, struct m
         free(functions);
         return code;
     }
+    functions->resets = resets;
     *ret_functions = functions;
     return 0;
 }
@@ -90,12 +110,14 @@ const char *mw_functions_path(const struct mw_functions *functions)
     return functions ? mw_marks_path(functions->marks) : NULL;
 }
 
-int mw_functions_begin(struct mw_functions *functions, struct mw_writer *writer,
+int mw_functions_begin(struct mw_functions *functions, const struct mw_functions_sinks *sinks,
                        const struct mw_run *run, int64_t start_ns, struct mw_error *error)
 {
     if (!functions)
         return 0;
-    functions->writer = writer;
+    functions->sinks = *sinks;
+    functions->start_ns = start_ns;
+    functions->sum_only = run->children == MW_CHILDREN_SUM;
     functions->root_only = run->children == MW_CHILDREN_NONE;
     functions->calls = mw_calls_new(&(struct mw_calls_options){
         .start_ns = start_ns,
@@ -108,17 +130,25 @@ int mw_functions_begin(struct mw_functions *functions, struct mw_writer *writer,
 
 /* --- marks ------------------------------------------------------------------------------------ */
 
-/* Takes more out of the channel, once all that was taken is used; false when there is nothing. */
-static bool take(struct mw_functions *functions)
+/* High-water marks may be lost with marks, those of any process and of any moment until now. */
+static void look_for_losses(struct mw_functions *functions)
 {
     uint64_t lost = mw_marks_lost(functions->marks);
 
+    if (lost == functions->lost_seen)
+        return;
+    functions->lost_seen = lost;
+    mw_calls_gap(functions->calls, mw_now_ns());
+    if (functions->resets)
+        mw_writer_unbound_peaks(functions->sinks.writer);
+}
+
+/* Takes more out of the channel, once all that was taken is used; false when there is nothing. */
+static bool take(struct mw_functions *functions)
+{
+    look_for_losses(functions);
     functions->next_taken = 0;
     functions->taken_count = mw_marks_take(functions->marks, &functions->taken);
-    if (lost != functions->lost_seen && functions->taken_count > 0) {
-        mw_calls_gap(functions->calls, functions->taken[0].t_ns);
-        functions->lost_seen = lost;
-    }
     return functions->taken_count > 0;
 }
 
@@ -129,8 +159,8 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
 
     if (!functions)
         return 0;
-    if (functions->root_only && functions->root == 0)
-        return 0; /* nobody knows yet whose marks count */
+    if (functions->root == 0)
+        return 0; /* nobody knows yet whose marks they are */
     while (code == 0 && (functions->next_taken < functions->taken_count || take(functions)) &&
            functions->taken[functions->next_taken].t_ns <= t_ns) {
         const struct mw_mark *mark = &functions->taken[functions->next_taken++];

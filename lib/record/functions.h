@@ -9,6 +9,8 @@
 #ifndef MW_RECORD_FUNCTIONS_H
 #define MW_RECORD_FUNCTIONS_H
 
+#include "record/events.h"
+#include "record/windows.h"
 #include "store/writer.h"
 #include "util/error.h"
 
@@ -17,6 +19,13 @@
 #include <sys/types.h>
 
 struct mw_functions;
+
+/* Where it goes what marks say; all of them outlive the recording. */
+struct mw_functions_sinks {
+    struct mw_writer *writer;
+    struct mw_windows *windows;
+    struct mw_events *events;
+};
 
 /*
  * Makes the channel. resets: whoever marks resets its high-water mark, so that the peak within a
@@ -29,8 +38,9 @@ void mw_functions_close(struct mw_functions *functions);
 /* What the target needs in its environment: the path of the channel. NULL where there is none. */
 const char *mw_functions_path(const struct mw_functions *functions);
 
-/* The recording begins. The writer must have begun its run. */
-int mw_functions_begin(struct mw_functions *functions, struct mw_writer *writer,
+/* The recording begins. The writer must have begun its run. What marks say of the memory of
+ * processes is part of their windows, and may cross limits. */
+int mw_functions_begin(struct mw_functions *functions, const struct mw_functions_sinks *sinks,
                        const struct mw_run *run, int64_t start_ns, struct mw_error *error);
 
 /* Follows what was marked up to a moment. */

@@ -134,28 +134,32 @@ static int store_record(struct mw_session *session, const struct mw_record *reco
 static int store_row(void *context, const struct mw_row *row)
 {
     struct mw_session *session = context;
-    bool counts = row->taken_ns != 0;
-    uint32_t slot = row->slot == MW_RECORD_TREE ? MW_SLOT_TREE : row->slot;
 
-    int code = row->again
-                   ? 0
-                   : mw_writer_add_sample(session->writer, slot, row->metric,
-                                          to_us(session, row->t_ns), row->kib, &session->failure);
+    mw_verdicts_reading(session->verdicts, row->slot, row->metric, row->t_ns, row->kib);
+    return mw_writer_add_sample(session->writer,
+                                row->slot == MW_RECORD_TREE ? MW_SLOT_TREE : row->slot, row->metric,
+                                to_us(session, row->t_ns), row->kib, &session->failure);
+}
 
-    if (code == 0 && !row->again)
-        mw_verdicts_reading(session->verdicts, row->slot, row->metric, row->t_ns, row->kib);
-    if (code == 0 && row->unseen_kib > 0)
-        mw_writer_allow_peak(session->writer, slot, row->kib + row->unseen_kib);
-    if (code == 0 && row->taken_ns != 0)
-        code =
-            mw_events_peak(session->events, row->from_ns, row->t_ns, row->kib, &session->failure);
-    /* A window belongs to the calls that are open when it ends. */
-    if (code == 0 && counts)
-        code = mw_functions_advance(session->functions, row->taken_ns, &session->failure);
-    if (code == 0 && counts)
-        mw_functions_window(session->functions, slot, row->taken_ns, row->kib, row->unseen_kib,
-                            row->t_ns);
+static int follow_window(void *context, const struct mw_window *window)
+{
+    struct mw_session *session = context;
+    int code = mw_events_peak(session->events, window->from_ns, window->reset_ns, window->kib,
+                              &session->failure);
+
+    mw_writer_allow_peak(session->writer, window->slot, window->kib + window->unseen_kib);
+    /* It belongs to the calls that are open when it ends. */
+    if (code == 0)
+        code = mw_functions_advance(session->functions, window->taken_ns, &session->failure);
+    if (code == 0)
+        mw_functions_window(session->functions, window->slot, window->taken_ns, window->kib,
+                            window->unseen_kib, window->reset_ns);
     return code;
+}
+
+static struct mw_windows_sink windows_sink(struct mw_session *session)
+{
+    return (struct mw_windows_sink){session, follow_window, store_row};
 }
 
 static void show_to_slow_tier(struct mw_session *session, uint32_t slot, pid_t pid, int64_t t_ns)
@@ -167,6 +171,7 @@ static void show_to_slow_tier(struct mw_session *session, uint32_t slot, pid_t p
 /* What the slow tier has to know. A process that ends leaves last rows. */
 static int inform_slow_tier(struct mw_session *session, const struct mw_record *record)
 {
+    const struct mw_windows_sink sink = windows_sink(session);
     int code;
 
     switch (record->kind) {
@@ -184,7 +189,7 @@ static int inform_slow_tier(struct mw_session *session, const struct mw_record *
     case MW_RECORD_END:
         if ((code = mw_readings_end(session->readings, record->slot, store_row, session)) < 0)
             return code;
-        return mw_windows_end(session->windows, record->slot, store_row, session);
+        return mw_windows_end(session->windows, record->slot, &sink);
     default:
         return 0;
     }
@@ -413,8 +418,10 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
         code = mw_events_begin(session->events, session->writer, session->start_ns, session->root,
                                error);
     if (code == 0)
-        code =
-            mw_functions_begin(session->functions, session->writer, &run, session->start_ns, error);
+        code = mw_functions_begin(
+            session->functions,
+            &(struct mw_functions_sinks){session->writer, session->windows, session->events}, &run,
+            session->start_ns, error);
     free(tracking);
     free(scheduling);
     return code;
@@ -423,6 +430,7 @@ static int begin_run(struct mw_session *session, struct mw_error *error)
 /* Stores what the sampler has found, and does what is due of the rest. */
 static int work(struct mw_session *session, struct mw_error *error)
 {
+    const struct mw_windows_sink sink = windows_sink(session);
     int64_t now_ns = mw_now_ns();
     int code = drain(session, now_ns, error);
 
@@ -433,7 +441,7 @@ static int work(struct mw_session *session, struct mw_error *error)
     if (code == 0)
         code = mw_functions_advance(session->functions, now_ns, error);
     if (code == 0 && now_ns >= mw_windows_due_ns(session->windows))
-        code = mw_windows_take(session->windows, store_row, session);
+        code = mw_windows_take(session->windows, &sink);
     if (code == 0 && now_ns >= mw_readings_due_ns(session->readings))
         code = mw_readings_take(session->readings, store_row, session);
     if (code == 0)
@@ -457,6 +465,7 @@ static int store_last_events(struct mw_session *session, int64_t stop_ns, struct
 
 static int write_run(struct mw_session *session, struct mw_error *error)
 {
+    const struct mw_windows_sink sink = windows_sink(session);
     int64_t stop_ns;
     int code;
 
@@ -472,7 +481,7 @@ static int write_run(struct mw_session *session, struct mw_error *error)
     }
     /* The sampler has ended before stop_ns was set: the queue holds all that there will be. */
     if ((code = drain_rest(session, stop_ns, error)) < 0 ||
-        (code = mw_windows_finish(session->windows, store_row, session)) < 0 ||
+        (code = mw_windows_finish(session->windows, &sink)) < 0 ||
         (code = mw_readings_finish(session->readings, store_row, session)) < 0 ||
         (code = mw_reaped_store(session->reaped, session->writer, session->events,
                                 session->start_ns, error)) < 0 ||

@@ -26,6 +26,8 @@ struct window {
     int64_t row_ns;                 /* when the last row's window ended */
     int64_t same_ns;                /* until when all windows since then had the same mark */
     uint64_t held_kib, highest_kib; /* the last sample, and the highest that held in this window */
+    uint64_t told_kib; /* the highest mark that the process itself has reset in this window */
+    int64_t told_ns;   /* and the last time it did; 0: it did not */
 };
 
 struct mw_windows {
@@ -108,44 +110,59 @@ void mw_windows_sample(struct mw_windows *windows, uint32_t slot, int64_t kib)
         windows->slots[slot].highest_kib = (uint64_t)kib;
 }
 
-/*
- * Gives the row of a mark that a process had from from_ns to t_ns; reading: that was just taken, or
- * NULL.
- */
-static int give_mark(const struct window *window, uint32_t slot, int64_t from_ns, int64_t t_ns,
-                     const struct mw_high_water_reading *reading, mw_row_fn *give, void *context)
+void mw_windows_told(struct mw_windows *windows, uint32_t slot, int64_t t_ns, int64_t kib)
 {
-    struct mw_row row = {
-        .slot = slot, .metric = MW_METRIC_PEAK, .t_ns = t_ns, .kib = (int64_t)window->kib};
+    struct window *window = slot < windows->count ? &windows->slots[slot] : NULL;
 
-    if (reading) {
-        row.taken_ns = reading->read_ns;
-        row.from_ns = from_ns;
-        row.unseen_kib = (int64_t)reading->unseen_kib;
-        row.again = window->row_ns != t_ns;
-    }
-    return give(context, &row);
+    if (!window || !window->used)
+        return;
+    if ((uint64_t)kib > window->told_kib)
+        window->told_kib = (uint64_t)kib;
+    if (t_ns > window->told_ns)
+        window->told_ns = t_ns;
+}
+
+static int give_row(struct window *window, uint32_t slot, int64_t t_ns, uint64_t kib,
+                    const struct mw_windows_sink *sink)
+{
+    window->kib = kib;
+    window->row_ns = window->same_ns = t_ns;
+    return sink->give(sink->context, &(struct mw_row){.slot = slot,
+                                                      .metric = MW_METRIC_PEAK,
+                                                      .t_ns = t_ns,
+                                                      .kib = (int64_t)kib});
 }
 
 /* Gives the row for the windows that had the same mark as the last row. */
-static int flush(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
+static int flush(struct window *window, uint32_t slot, const struct mw_windows_sink *sink)
 {
-    struct window *window = &windows->slots[slot];
-
     if (window->kib == UNKNOWN || window->same_ns <= window->row_ns)
         return 0;
-    window->row_ns = window->same_ns;
-    return give_mark(window, slot, 0, window->row_ns, NULL, give, context);
+    return give_row(window, slot, window->same_ns, window->kib, sink);
 }
 
-int mw_windows_end(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
+/* A window that ends with its process has no mark but those that the process told. */
+static int give_told(struct window *window, uint32_t slot, const struct mw_windows_sink *sink)
 {
+    int64_t after_row_ns = window->row_ns + 1000; /* a row has a microsecond of its own */
+    bool late = window->told_ns <= window->row_ns;
+
+    if (window->told_ns == 0 || (late && window->told_kib <= window->kib && window->kib != UNKNOWN))
+        return 0;
+    return give_row(window, slot, window->told_ns > after_row_ns ? window->told_ns : after_row_ns,
+                    window->told_kib, sink);
+}
+
+int mw_windows_end(struct mw_windows *windows, uint32_t slot, const struct mw_windows_sink *sink)
+{
+    struct window *window = slot < windows->count ? &windows->slots[slot] : NULL;
     int code;
 
-    if (slot >= windows->count || !windows->slots[slot].used)
+    if (!window || !window->used)
         return 0;
-    code = flush(windows, slot, give, context);
-    close_slot(&windows->slots[slot]);
+    if ((code = flush(window, slot, sink)) == 0)
+        code = give_told(window, slot, sink);
+    close_slot(window);
     return code;
 }
 
@@ -154,12 +171,33 @@ int64_t mw_windows_due_ns(const struct mw_windows *windows)
     return windows->due_ns > windows->affordable_ns ? windows->due_ns : windows->affordable_ns;
 }
 
+/* Tells of a mark that was just taken, and adds what the process told of the same window. */
+static int close_window(struct window *window, uint32_t slot, int64_t now_ns,
+                        const struct mw_high_water_reading *reading,
+                        const struct mw_windows_sink *sink, uint64_t *ret_kib)
+{
+    int code = sink->taken(sink->context, &(struct mw_window){
+                                              .slot = slot,
+                                              .from_ns = window->same_ns,
+                                              .taken_ns = reading->read_ns,
+                                              .kib = (int64_t)reading->kib,
+                                              .unseen_kib = (int64_t)reading->unseen_kib,
+                                              .reset_ns = now_ns,
+                                          });
+
+    *ret_kib = reading->kib > window->told_kib ? reading->kib : window->told_kib;
+    window->told_kib = 0;
+    window->told_ns = 0;
+    return code;
+}
+
 /* Ends the present window of a process; a process that has just ended has no mark any more. */
-static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give, void *context)
+static int take_slot(struct mw_windows *windows, uint32_t slot, const struct mw_windows_sink *sink)
 {
     struct window *window = &windows->slots[slot];
     struct mw_high_water_reading reading;
-    int64_t now_ns, from_ns = window->same_ns;
+    uint64_t kib;
+    int64_t now_ns;
     int code;
 
     if (!window->open)
@@ -170,39 +208,39 @@ static int take_slot(struct mw_windows *windows, uint32_t slot, mw_row_fn *give,
         close_slot(window); /* and it will not be asked again */
     if (code < 0)
         return 0;
-    windows->blind_ns += reading.blind_ns;
-    windows->revealed = windows->revealed || reading.kib > window->highest_kib + windows->bound_kib;
-    window->highest_kib = window->held_kib;
     now_ns = mw_now_ns();
-    if (reading.kib == window->kib && reading.unseen_kib == 0) {
-        window->same_ns = now_ns;
-        return give_mark(window, slot, from_ns, now_ns, &reading, give, context);
-    }
-    if ((code = flush(windows, slot, give, context)) != 0)
+    windows->blind_ns += reading.blind_ns;
+    if ((code = close_window(window, slot, now_ns, &reading, sink, &kib)) != 0)
         return code;
-    window->kib = reading.kib;
-    window->row_ns = window->same_ns = now_ns;
-    return give_mark(window, slot, from_ns, now_ns, &reading, give, context);
+    windows->revealed = windows->revealed || kib > window->highest_kib + windows->bound_kib;
+    window->highest_kib = window->held_kib;
+    if (kib == window->kib && reading.unseen_kib == 0) {
+        window->same_ns = now_ns;
+        return 0;
+    }
+    if ((code = flush(window, slot, sink)) != 0)
+        return code;
+    return give_row(window, slot, now_ns, kib, sink);
 }
 
-static int take_all(struct mw_windows *windows, mw_row_fn *give, void *context)
+static int take_all(struct mw_windows *windows, const struct mw_windows_sink *sink)
 {
     int code = 0;
 
     for (size_t slot = 0; code == 0 && slot < windows->count; slot++) {
         if (windows->slots[slot].used)
-            code = take_slot(windows, (uint32_t)slot, give, context);
+            code = take_slot(windows, (uint32_t)slot, sink);
     }
     return code;
 }
 
-int mw_windows_take(struct mw_windows *windows, mw_row_fn *give, void *context)
+int mw_windows_take(struct mw_windows *windows, const struct mw_windows_sink *sink)
 {
     int64_t begin_ns = mw_now_ns(), begin_cpu_ns = mw_thread_cpu_ns();
     int code;
 
     windows->revealed = false;
-    code = take_all(windows, give, context);
+    code = take_all(windows, sink);
     if (windows->automatic) {
         windows->window_ns =
             windows->revealed ? shortest_auto_ns : earlier(windows->window_ns * 2, longest_auto_ns);
@@ -212,12 +250,12 @@ int mw_windows_take(struct mw_windows *windows, mw_row_fn *give, void *context)
     return code;
 }
 
-int mw_windows_finish(struct mw_windows *windows, mw_row_fn *give, void *context)
+int mw_windows_finish(struct mw_windows *windows, const struct mw_windows_sink *sink)
 {
-    int code = windows->window_ns == MW_WINDOW_OFF ? 0 : take_all(windows, give, context);
+    int code = windows->window_ns == MW_WINDOW_OFF ? 0 : take_all(windows, sink);
 
     for (size_t slot = 0; code == 0 && slot < windows->count; slot++)
-        code = mw_windows_end(windows, (uint32_t)slot, give, context);
+        code = mw_windows_end(windows, (uint32_t)slot, sink);
     return code;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The tables event and run_limit, for writer.c and reader.c. Private to lib/store.
+ * The tables event and run_limit, for writer_events.c and reader.c. Private to lib/store.
  *
  * Both have few rows: their statements are prepared when they are needed.
  */

@@ -2,7 +2,7 @@
 
 void high_allow(struct high *high, int64_t most_kib)
 {
-    if (high->known && most_kib <= high->upper_kib)
+    if (most_kib <= high->upper_kib)
         return;
     high->upper_kib = most_kib;
     high->dirty = high->known;
@@ -21,6 +21,17 @@ void high_raise(struct high *high, const struct reached *reached)
         high->dirty = true;
     }
     high->known = true;
+}
+
+void high_unbound(struct high *high)
+{
+    high->dirty = high->dirty || (high->known && !high->unbounded);
+    high->unbounded = true;
+}
+
+int64_t high_bound(const struct high *high)
+{
+    return high->closed && !high->unbounded ? high->upper_kib : -1;
 }
 
 void high_close(struct high *high, int64_t max_rss_kib, int64_t bound_kib)

@@ -1,5 +1,5 @@
 /*
- * The tables snapshot and mapping, for writer.c. Private to lib/store.
+ * The tables snapshot and mapping, for writer_events.c. Private to lib/store.
  */
 #ifndef MW_STORE_SNAPSHOTS_H
 #define MW_STORE_SNAPSHOTS_H

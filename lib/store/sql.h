@@ -1,5 +1,5 @@
 /*
- * The few SQLite idioms that writer.c and reader.c share. Private to lib/store.
+ * The few SQLite idioms that those who write and those who read share. Private to lib/store.
  */
 #ifndef MW_STORE_SQL_H
 #define MW_STORE_SQL_H

@@ -25,7 +25,7 @@ struct mw_writer;
 /* The slot of the sum over the tree. */
 #define MW_SLOT_TREE UINT32_MAX
 
-/* In the place of a slot, for a call: its process is not known. */
+/* In the place of a slot, for what is told of marks: its process is not known. */
 #define MW_SLOT_UNKNOWN (UINT32_MAX - 1)
 
 /*
@@ -69,9 +69,25 @@ int mw_writer_add_sample(struct mw_writer *writer, uint32_t slot, enum mw_metric
 
 /*
  * A process may have had most_kib at a moment that no mark covers: its peak's upper bound is not
- * below that. Follows a sample of the same slot.
+ * below that.
  */
 void mw_writer_allow_peak(struct mw_writer *writer, uint32_t slot, int64_t most_kib);
+
+/* What a process had at some moment, told by itself: no sample says so. */
+struct mw_reached {
+    int64_t from_us, to_us;
+    int64_t kib;
+    int64_t unseen_kib; /* so much more may have been reached unseen */
+    enum mw_peak_source source;
+};
+
+/* Takes it into the peaks of the process and the run; with MW_SLOT_UNKNOWN that of the run alone.
+ */
+void mw_writer_raise_peak(struct mw_writer *writer, uint32_t slot,
+                          const struct mw_reached *reached);
+
+/* High-water marks of live processes were lost: nothing bounds their peaks, nor that of the run. */
+void mw_writer_unbound_peaks(struct mw_writer *writer);
 
 /*
  * exit_status and exit_signal: -1 where they are not known. What a process used between its last

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 
-# As in lib/store/writer.c: a series that gets longer goes on in the next row of the table series.
+# As in lib/store/writer_processes.c: a series that gets longer goes on in the next row of the table series.
 LONGEST_SERIES_US = 2**31 - 1
 
 BASE_KIB = 100_000

@@ -32,6 +32,9 @@ struct rig {
     bool all; /* keep all calls, not only how many there were */
     struct mw_call call[MOST_CALLS];
     uint32_t slot[MOST_CALLS];
+    struct mw_reached reached[2]; /* the last by its source */
+    uint32_t reached_slot;
+    int reached_count;
 };
 
 static int add_function(void *context, const struct mw_mark_site *site, int64_t *ret_id)
@@ -62,6 +65,16 @@ static int add_call(void *context, uint32_t slot, const struct mw_call *call)
     return 0;
 }
 
+static int reached(void *context, uint32_t slot, const struct mw_reached *one)
+{
+    struct rig *rig = context;
+
+    rig->reached[one->source] = *one;
+    rig->reached_slot = slot;
+    rig->reached_count++;
+    return 0;
+}
+
 static struct rig *rig_new(uint64_t budget)
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -72,7 +85,7 @@ static struct rig *rig_new(uint64_t budget)
                                                          .peak_bound_kib = BOUND_KIB,
                                                          .rss_bound_kib = RSS_BOUND_KIB});
     assert_non_null(rig->calls);
-    rig->sink = (struct mw_calls_sink){rig, add_function, set_function, add_call};
+    rig->sink = (struct mw_calls_sink){rig, add_function, set_function, add_call, reached};
     rig->pid = rig->tid = 50;
     rig->resident_kib = rig->window_kib = -1;
     rig->all = true;
@@ -429,6 +442,18 @@ static void test_a_window_that_began_before_a_call_says_only_what_it_had_at_most
     rig_free(rig);
 }
 
+static void test_a_call_without_length_has_a_bound(void **state)
+{
+    struct rig *rig = rig_new(1000);
+
+    (void)state;
+    mark_with(rig, MW_MARK_ENTER, 0, -70, 1000,
+              3000); /* before the run, which is its first moment */
+    mark_with(rig, MW_MARK_EXIT, 0, -50, 1000, 2000);
+    check_peak(&rig->call[0].peak, 1990, 2010, 0, 0, MW_PEAK_KERNEL);
+    rig_free(rig);
+}
+
 static void test_a_window_that_overtook_a_mark_says_nothing_of_the_call_that_it_ends(void **state)
 {
     struct rig *rig = rig_new(1000);
@@ -454,6 +479,56 @@ static void test_marks_that_were_lost_leave_no_bound(void **state)
     mark_with(rig, MW_MARK_EXIT, 0, 400, 1000, 3000);
     assert_int_equal(rig->call[0].peak.upper_bytes, 3010 * 1024);
     assert_int_equal(rig->call[1].peak.upper_bytes, -1);
+    rig_free(rig);
+}
+
+static void check_reached(const struct mw_reached *reached, int64_t from_us, int64_t to_us,
+                          int64_t kib)
+{
+    assert_int_equal(reached->from_us, from_us);
+    assert_int_equal(reached->to_us, to_us);
+    assert_int_equal(reached->kib, kib);
+}
+
+static void test_what_marks_say_of_the_memory_is_told_of_the_process(void **state)
+{
+    struct rig *rig = rig_new(1000);
+
+    (void)state;
+    mark_with(rig, MW_MARK_ENTER, 0, 100, 1000, 9000);
+    assert_int_equal(rig->reached_slot, 3);
+    check_reached(&rig->reached[MW_PEAK_KERNEL], 0, 100, 9000);
+    check_reached(&rig->reached[MW_PEAK_SAMPLED], 100, 100, 1000);
+    mw_calls_window(rig->calls, 50, START_NS + 150000, 2000, 0, START_NS + 150000);
+    assert_int_equal(rig->reached_count, 2); /* the recorder knows of its own */
+    mark_with(rig, MW_MARK_POINT, 0, 200, -1, 4000);
+    check_reached(&rig->reached[MW_PEAK_KERNEL], 150, 200, 4000);
+    leave(rig, 0, 300);
+    assert_int_equal(rig->reached_count, 3);
+    rig_free(rig);
+}
+
+static void test_what_marks_say_of_an_unknown_process_is_told_once_it_is_known(void **state)
+{
+    struct rig *rig = rig_new(1000);
+
+    (void)state;
+    rig->pid = rig->tid = 51;
+    mark_with(rig, MW_MARK_ENTER, 0, 100, 1000, 9000);
+    mark_with(rig, MW_MARK_POINT, 0, 150, 1000, 3000);
+    assert_int_equal(rig->reached_count, 0);
+    mw_calls_process_started(rig->calls, 51, 7, START_NS + 200000, &rig->sink);
+    leave(rig, 0, 300);
+    assert_int_equal(rig->reached_slot, 7);
+    check_reached(&rig->reached[MW_PEAK_KERNEL], 0, 100, 9000);
+    rig->pid = rig->tid = 52; /* nobody ever tells of it */
+    mark_with(rig, MW_MARK_ENTER, 0, 400, 1000, 9000);
+    mark_with(rig, MW_MARK_EXIT, 0, 500, 1000, 5000);
+    assert_int_equal(rig->reached_slot, MW_CALLS_NO_SLOT);
+    check_reached(&rig->reached[MW_PEAK_KERNEL], 0, 400, 9000);
+    mark_with(rig, MW_MARK_ENTER, 0, 600, 1000, 7000);
+    finish(rig);
+    check_reached(&rig->reached[MW_PEAK_KERNEL], 0, 600, 7000);
     rig_free(rig);
 }
 
@@ -706,8 +781,11 @@ int main(void)
         UNIT_TEST(test_a_pid_that_starts_anew_ends_what_it_was),
         UNIT_TEST(test_windows_belong_to_the_calls_that_they_lie_in),
         UNIT_TEST(test_a_window_that_began_before_a_call_says_only_what_it_had_at_most),
+        UNIT_TEST(test_a_call_without_length_has_a_bound),
         UNIT_TEST(test_a_window_that_overtook_a_mark_says_nothing_of_the_call_that_it_ends),
         UNIT_TEST(test_marks_that_were_lost_leave_no_bound),
+        UNIT_TEST(test_what_marks_say_of_the_memory_is_told_of_the_process),
+        UNIT_TEST(test_what_marks_say_of_an_unknown_process_is_told_once_it_is_known),
         UNIT_TEST(test_what_was_known_last_stands_in_for_marks_without_memory),
         UNIT_TEST(test_summits_answer_as_a_look_at_all_values_would),
         UNIT_TEST(test_beyond_the_budget_functions_are_thinned),

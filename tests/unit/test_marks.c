@@ -63,6 +63,15 @@ static void check_mark(const struct mw_mark *mark, enum mw_mark_kind kind, const
     assert_int_equal(mark->track, 0);
 }
 
+/* The first mark of a process tells of the high-water mark until then, which it has reset. */
+static void check_first(const struct mw_mark *mark, pid_t pid)
+{
+    assert_int_equal(mark->kind, MW_MARK_POINT);
+    assert_int_equal(mark->pid, pid);
+    assert_int_equal(mark->resident_kib, -1);
+    assert_true(mark->window_kib > 0);
+}
+
 static void test_marks_come_in_order_with_their_names_and_the_memory(void **state)
 {
     struct mw_marks *marks = open_marks();
@@ -73,7 +82,8 @@ static void test_marks_come_in_order_with_their_names_and_the_memory(void **stat
     assert_int_equal(mw_marks_take(marks, &mark), 0);
     unit_tell(child.to);
     assert_true(unit_await(child.from));
-    assert_int_equal(mw_marks_take(marks, &mark), 7);
+    assert_int_equal(mw_marks_take(marks, &mark), 8);
+    check_first(mark++, child.pid);
     check_mark(&mark[0], MW_MARK_ENTER, "outer", &child);
     check_mark(&mark[1], MW_MARK_ENTER, "inner", &child);
     check_mark(&mark[2], MW_MARK_EXIT, "inner", &child);
@@ -139,7 +149,7 @@ static void test_marks_of_all_threads_come(void **state)
     struct unit_child child = unit_fork(mark_from_threads, NULL);
 
     (void)state;
-    assert_int_equal(take_all(marks, &child) + mw_marks_lost(marks), 2 * MANY * THREADS);
+    assert_int_equal(take_all(marks, &child) + mw_marks_lost(marks), 1 + 2 * MANY * THREADS);
     unit_join(&child);
     close_marks(marks);
 }
@@ -186,7 +196,7 @@ static void test_no_mark_overtakes_an_earlier_one_of_another_thread(void **state
 {
     struct mw_marks *marks = open_marks();
     struct unit_child child = unit_fork(mark_from_threads_in_turns, NULL);
-    const int all = THREADS * MEMWATCH_SLOTS_;
+    const int all = 1 + THREADS * MEMWATCH_SLOTS_;
     const struct mw_mark *mark;
     int64_t last_ns = 0;
 
@@ -233,12 +243,14 @@ static void check_fork(const char *quietly)
     const struct mw_mark *mark;
 
     unit_join(&child);
-    assert_int_equal(mw_marks_take(marks, &mark), 3);
-    assert_string_equal(mark[1].site->name, "child");
-    assert_int_equal(mark[0].pid, child.pid);
-    assert_int_not_equal(mark[1].pid, child.pid);
-    assert_int_equal(mark[2].pid, child.pid);
-    assert_true(mark[1].resident_kib > 0);
+    assert_int_equal(mw_marks_take(marks, &mark), 5);
+    check_first(&mark[0], child.pid);
+    assert_int_equal(mark[1].pid, child.pid);
+    check_first(&mark[2], mark[3].pid);
+    assert_string_equal(mark[3].site->name, "child");
+    assert_int_not_equal(mark[3].pid, child.pid);
+    assert_true(mark[3].resident_kib > 0);
+    assert_int_equal(mark[4].pid, child.pid);
     close_marks(marks);
 }
 
@@ -259,7 +271,7 @@ static void mark_until_it_is_full(int in, int out, const void *context)
     (void)in;
     (void)out;
     (void)context;
-    for (int i = 0; i < MEMWATCH_SLOTS_ + 3; i++)
+    for (int i = 0; i < MEMWATCH_SLOTS_ - 1 + 3; i++)
         memwatch_mark_(MEMWATCH_SITE_("full"), MEMWATCH_KIND_POINT_, 0);
 }
 
@@ -296,7 +308,7 @@ static void test_rings_of_processes_that_have_ended_are_used_again(void **state)
 
         unit_join(&child);
         mw_marks_process_ended(marks, child.pid);
-        assert_int_equal(mw_marks_take(marks, &mark), 1);
+        assert_int_equal(mw_marks_take(marks, &mark), 2);
     }
     assert_int_equal(mw_marks_lost(marks), 0);
     close_marks(marks);
@@ -327,8 +339,8 @@ static void test_a_program_that_closes_all_descriptors_goes_on_to_mark(void **st
     (void)state;
     assert_int_equal(read(child.from, heard, sizeof heard), 1); /* and no "5" before it */
     assert_int_equal(unit_join(&child), 0);
-    assert_int_equal(mw_marks_take(marks, &mark), 2);
-    assert_int_equal(mark[1].resident_kib, -1);
+    assert_int_equal(mw_marks_take(marks, &mark), 3);
+    assert_int_equal(mark[2].resident_kib, -1);
     close_marks(marks);
 }
 
