@@ -10,8 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Judging takes 3 ms: all of it may cost so small a part of the time since the start. */
+/*
+ * Judging takes 3 ms: all of it may cost so small a part of the time since the start, and a tenth
+ * of a second.
+ */
 enum { COST_RATIO = 500 };
+static const int64_t free_ns = 100000000;
 
 /* Anonymous memory, from its parts. */
 struct series {
@@ -370,7 +374,7 @@ static int64_t later(int64_t a, int64_t b)
 /* When the next may be judged at the earliest. */
 static int64_t affordable_ns(const struct mw_verdicts *verdicts)
 {
-    return verdicts->start_ns + verdicts->spent_ns * COST_RATIO;
+    return verdicts->start_ns + (verdicts->spent_ns - free_ns) * COST_RATIO;
 }
 
 int64_t mw_verdicts_due_ns(const struct mw_verdicts *verdicts)
