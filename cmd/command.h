@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Exit statuses. A recorded program's own status stands beside them. */
 enum {
@@ -90,6 +91,11 @@ void cmd_take_rest(struct cmd_line *line);
  * and at least 10.
  */
 size_t cmd_columns(size_t used);
+
+/* A window of a recording, as mw_parse_window takes it, in microseconds; to_us INT64_MAX: to the
+ * end. */
+int cmd_parse_window(const char *text, int64_t *ret_from_us, int64_t *ret_to_us,
+                     struct mw_error *error);
 
 /* --- messages --------------------------------------------------------------------------------- */
 

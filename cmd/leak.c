@@ -67,24 +67,12 @@ static int parse_metric(const char *name, int *ret_metric, struct mw_error *erro
                            : 0;
 }
 
-static int parse_window(const char *text, struct leak_options *leak, struct mw_error *error)
-{
-    int64_t from_ns, to_ns;
-    int code = mw_parse_window(text, &from_ns, &to_ns, error);
-
-    if (code < 0)
-        return code;
-    leak->from_us = from_ns / 1000;
-    leak->to_us = to_ns == INT64_MAX ? INT64_MAX : to_ns / 1000;
-    return 0;
-}
-
 static int apply_option(struct leak_options *leak, int id, const char *value,
                         struct mw_error *error)
 {
     switch (id) {
     case 'w':
-        return parse_window(value, leak, error);
+        return cmd_parse_window(value, &leak->from_us, &leak->to_us, error);
     case OPTION_PROCESS:
         return mw_parse_count(value, 1, INT32_MAX, &leak->pid, error);
     case OPTION_METRIC:

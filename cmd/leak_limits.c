@@ -1,5 +1,6 @@
 #include "cmd/leak_limits.h"
 
+#include "cmd/command.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static int add(struct limits *limits, double bytes, double at, const char *format, ...)
@@ -58,23 +58,9 @@ static double read_number(const char *path, const char *word, double unit)
     return NAN;
 }
 
-static char *path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static char *path_of(const char *format, ...)
-{
-    va_list arguments;
-    char *path;
-    int length;
-
-    va_start(arguments, format);
-    length = vasprintf(&path, format, arguments);
-    va_end(arguments);
-    return length < 0 ? NULL : path;
-}
-
 static double read_of_process(int pid, const char *file, const char *word, double unit)
 {
-    mw_auto_free char *path = path_of("/proc/%d/%s", pid, file);
+    mw_auto_free char *path = cmd_words("/proc/%d/%s", pid, file);
 
     return path ? read_number(path, word, unit) : NAN;
 }
@@ -82,7 +68,7 @@ static double read_of_process(int pid, const char *file, const char *word, doubl
 /* When a process started, in seconds since 1970; NAN where there is none. */
 static double started_s(int pid)
 {
-    mw_auto_free char *path = path_of("/proc/%d/stat", pid);
+    mw_auto_free char *path = cmd_words("/proc/%d/stat", pid);
     mw_auto_file FILE *file = path ? fopen(path, "re") : NULL;
     double boot_s = read_number("/proc/stat", "btime ", 1);
     char line[1024], *field;
@@ -147,9 +133,9 @@ static int add_cgroup(struct limits *limits, const struct cgroup_version *versio
 {
     /* Version 1 writes that there is no limit as the largest number of pages. */
     static const double UNLIMITED = 9e18;
-    mw_auto_free char *limit = path_of("%s%s/%s", version->mount, group, version->limit);
-    mw_auto_free char *used = path_of("%s%s/%s", version->mount, group, version->used);
-    mw_auto_free char *stat = path_of("%s%s/memory.stat", version->mount, group);
+    mw_auto_free char *limit = cmd_words("%s%s/%s", version->mount, group, version->limit);
+    mw_auto_free char *used = cmd_words("%s%s/%s", version->mount, group, version->used);
+    mw_auto_free char *stat = cmd_words("%s%s/memory.stat", version->mount, group);
     double bytes, used_bytes, file_bytes;
 
     if (!limit || !used || !stat)
@@ -187,7 +173,7 @@ static int add_cgroups(struct limits *limits, int pid, double last)
                                                 "memory.usage_in_bytes", "total_inactive_file "};
     static const struct cgroup_version second = {"/sys/fs/cgroup", "memory.max", "memory.current",
                                                  "inactive_file "};
-    mw_auto_free char *path = path_of("/proc/%d/cgroup", pid);
+    mw_auto_free char *path = cmd_words("/proc/%d/cgroup", pid);
     mw_auto_file FILE *file = path ? fopen(path, "re") : NULL;
     char line[4096];
     int code = 0;
@@ -249,7 +235,7 @@ static bool has(const struct limits *limits, const char *name)
 /* The limit of a cgroup, as it was last seen: a process may have told it that is not judged. */
 static int add_recorded_cgroup(struct limits *limits, const struct mw_limit *limit)
 {
-    mw_auto_free char *name = path_of("cgroup %s", limit->place);
+    mw_auto_free char *name = cmd_words("cgroup %s", limit->place);
 
     if (!name)
         return -ENOMEM;

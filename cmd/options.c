@@ -1,9 +1,11 @@
 #include "cmd/command.h"
 #include "util/array.h"
 #include "util/cleanup.h"
+#include "util/parse.h"
 #include "util/text.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -256,4 +258,19 @@ int cmd_next(struct cmd_line *line)
     default:
         return id;
     }
+}
+
+int cmd_parse_window(const char *text, int64_t *ret_from_us, int64_t *ret_to_us,
+                     struct mw_error *error)
+{
+    int64_t from_ns, to_ns;
+    int code = mw_parse_window(text, &from_ns, &to_ns, error);
+
+    if (code < 0)
+        return code;
+    *ret_from_us = from_ns / 1000;
+    *ret_to_us = to_ns == INT64_MAX ? INT64_MAX : to_ns / 1000;
+    if (*ret_from_us >= *ret_to_us)
+        return mw_error_set(error, -EINVAL, "the window '%s' is shorter than a microsecond", text);
+    return 0;
 }

@@ -64,20 +64,6 @@ static int check_options(const struct chart_options *chart, struct mw_error *err
     return 0;
 }
 
-static int parse_window(const char *text, struct chart_options *chart, struct mw_error *error)
-{
-    int64_t from_ns, to_ns;
-    int code = mw_parse_window(text, &from_ns, &to_ns, error);
-
-    if (code < 0)
-        return code;
-    chart->from_us = from_ns / 1000;
-    chart->to_us = to_ns == INT64_MAX ? INT64_MAX : to_ns / 1000;
-    if (chart->from_us >= chart->to_us)
-        return mw_error_set(error, -EINVAL, "the window '%s' is shorter than a microsecond", text);
-    return 0;
-}
-
 static int choose_curves(struct chart_options *chart, enum chart_curves curves,
                          struct mw_error *error)
 {
@@ -95,7 +81,7 @@ static int apply_option(struct plot_options *plot, int id, const char *value,
         plot->output = value;
         break;
     case 'w':
-        return parse_window(value, &plot->chart, error);
+        return cmd_parse_window(value, &plot->chart.from_us, &plot->chart.to_us, error);
     case 't':
         plot->chart.title = value;
         break;
