@@ -7,26 +7,8 @@ bool mw_sheet_shows(const struct sheet *sheet, double t_s)
     return t_s >= sheet->plot->from_s && t_s <= sheet->plot->to_s;
 }
 
-/* Draws one bracket as a line with two feet, which point to the right at an entry, to the left at
- * an exit. */
-static void write_bracket(const struct sheet *sheet, double t_s, double bytes, double foot_s,
-                          double size)
-{
-    double half = size * sheet->y.high * sheet->y.per_unit;
-    double bottom = fmax(bytes - half, 0);
-
-    if (!mw_sheet_shows(sheet, t_s))
-        return;
-    mw_block_row(&sheet->block, t_s + foot_s, bytes + half);
-    mw_block_row(&sheet->block, t_s, bytes + half);
-    mw_block_row(&sheet->block, t_s, bytes);
-    mw_block_row(&sheet->block, t_s, bottom);
-    mw_block_row(&sheet->block, t_s + foot_s, bottom);
-    mw_block_break(&sheet->block);
-}
-
 /* The feet of a short call do not cross: it becomes a narrow box, and at last an upright I. */
-static double foot_of(const struct sheet *sheet, const struct mw_plot_span *span)
+double mw_sheet_bracket_s(const struct sheet *sheet, const struct mw_plot_span *span)
 {
     double width = sheet->plot->to_s - sheet->plot->from_s;
     double length = isfinite(span->to_s) ? span->to_s - span->from_s : width;
@@ -43,17 +25,41 @@ static unsigned deepest(const struct mw_plot *plot)
     return depth < 3 ? depth : 3;
 }
 
+/* Outer calls have the larger brackets, so that two at one moment can be told apart. */
+double mw_sheet_bracket_bytes(const struct sheet *sheet, const struct mw_plot_span *span)
+{
+    unsigned depth = deepest(sheet->plot);
+    double size = 0.024 + 0.008 * (span->depth < depth ? depth - span->depth : 0);
+
+    return size * sheet->y.high * sheet->y.per_unit;
+}
+
+/* Draws one bracket as a line with two feet, which point to the right at an entry, to the left at
+ * an exit. */
+static void write_bracket(const struct sheet *sheet, double t_s, double bytes, double foot_s,
+                          double half)
+{
+    double bottom = fmax(bytes - half, 0);
+
+    if (!mw_sheet_shows(sheet, t_s))
+        return;
+    mw_block_row(&sheet->block, t_s + foot_s, bytes + half);
+    mw_block_row(&sheet->block, t_s, bytes + half);
+    mw_block_row(&sheet->block, t_s, bytes);
+    mw_block_row(&sheet->block, t_s, bottom);
+    mw_block_row(&sheet->block, t_s + foot_s, bottom);
+    mw_block_break(&sheet->block);
+}
+
 static void write_function_block(const struct sheet *sheet, size_t function)
 {
     const struct mw_plot *plot = sheet->plot;
-    unsigned depth = deepest(plot);
 
     mw_block_begin(&sheet->block, "function", function + 1);
     for (size_t i = 0; i < plot->span_count; i++) {
         const struct mw_plot_span *span = &plot->spans[i];
-        /* Outer calls have the larger brackets, so that two at one moment can be told apart. */
-        double size = 0.024 + 0.008 * (span->depth < depth ? depth - span->depth : 0);
-        double foot_s = foot_of(sheet, span);
+        double size = mw_sheet_bracket_bytes(sheet, span);
+        double foot_s = mw_sheet_bracket_s(sheet, span);
 
         if (span->function != function)
             continue;

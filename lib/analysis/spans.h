@@ -23,7 +23,8 @@ struct mw_span {
     int64_t from_us, to_us;
     bool open; /* a call had not ended: to_us is where the record of it ends */
     uint64_t calls;
-    int64_t duration_ns;             /* of all calls together */
+    int64_t duration_ns;             /* of all calls together, */
+    int64_t suspended_ns;            /* without the time in which they waited */
     double from_bytes, to_bytes;     /* at the first entry and at the last exit */
     double growth_bytes, peak_bytes; /* the sum and the highest */
 };
