@@ -232,6 +232,7 @@ static struct mw_span span_of(const struct brackets_request *request, const stru
 
     return (struct mw_span){
         .function = function,
+        .curve = curve,
         .depth = call->depth,
         .from_us = from_us,
         .to_us = to_us,
@@ -306,6 +307,7 @@ static struct mw_plot_span plot_span(const struct mw_span *span)
 {
     return (struct mw_plot_span){
         .function = span->function,
+        .curve = span->curve,
         .from_s = (double)span->from_us / 1e6,
         .to_s = span->open ? NAN : (double)span->to_us / 1e6,
         .from_bytes = span->from_bytes,

@@ -171,25 +171,29 @@ const char *mw_sheet_colour(size_t place)
     return palette[place % MW_COUNT(palette)];
 }
 
+const char *mw_sheet_curve_colour(const struct sheet *sheet, size_t curve)
+{
+    const struct mw_plot_curve *curves = sheet->plot->curves;
+    size_t place = 0;
+
+    if (strokes[curves[curve].kind].colour)
+        return strokes[curves[curve].kind].colour;
+    for (size_t i = 0; i < curve; i++)
+        place += takes_palette(&curves[i]);
+    return mw_sheet_colour(place);
+}
+
 /* All bands lie below all curves. */
 static void write_band_clauses(struct sheet *sheet)
 {
-    const struct mw_plot *plot = sheet->plot;
-    size_t place = 0;
-
-    for (size_t i = 0; i < plot->curve_count; i++) {
-        const struct mw_plot_curve *curve = &plot->curves[i];
-        const char *colour = strokes[curve->kind].colour;
-
-        if (mw_sheet_has_band(sheet, curve)) {
-            mw_sheet_begin_clause(sheet);
-            fprintf(
-                sheet->out,
+    for (size_t i = 0; i < sheet->plot->curve_count; i++) {
+        if (!mw_sheet_has_band(sheet, &sheet->plot->curves[i]))
+            continue;
+        mw_sheet_begin_clause(sheet);
+        fprintf(sheet->out,
                 "$curve%zu using 1:3:4 with filledcurves fillstyle transparent solid 0.25 noborder "
                 "linecolor rgb '%s' notitle",
-                i + 1, colour ? colour : palette[place % MW_COUNT(palette)]);
-        }
-        place += takes_palette(curve);
+                i + 1, mw_sheet_curve_colour(sheet, i));
     }
 }
 

@@ -27,18 +27,16 @@ static bool is_of_one_kind(const struct sheet *sheet, const struct flag *flag)
 
 enum { TAIL_SIZE = 40, LABEL_COLUMNS = 24 };
 
-/* A flag's label: the event's, " ×4" behind it for several, or "4 events". */
+/* A flag's label: the event's, and for several " ×4" behind it, or of the first " +3". */
 static const char *label_of(const struct sheet *sheet, const struct flag *flag,
                             char tail[static TAIL_SIZE])
 {
-    bool same = is_of_one_kind(sheet, flag);
-
     *tail = '\0';
-    if (!same)
-        snprintf(tail, TAIL_SIZE, "%zu events", flag->count);
+    if (!is_of_one_kind(sheet, flag))
+        snprintf(tail, TAIL_SIZE, " +%zu", flag->count - 1);
     else if (flag->count > 1)
         snprintf(tail, TAIL_SIZE, " \xC3\x97%zu", flag->count);
-    return same ? event_of(sheet, flag)->label : "";
+    return event_of(sheet, flag)->label;
 }
 
 /* How much of the plot's width a label takes, with its flag and some space behind it. */

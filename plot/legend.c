@@ -64,49 +64,65 @@ double mw_sheet_plot_width(const struct sheet *sheet)
     return fmax(sheet->width - (14 + legend) * sheet->look->cell_width, sheet->width / 4.0);
 }
 
+/* How many points of a curve have a band that can be seen, mostly above the line or below it. */
+struct bands {
+    size_t above, below;
+};
+
 static bool has_band_at(const struct sheet *sheet, const struct mw_plot_point *point)
 {
     double pixel = sheet->y.high * sheet->y.per_unit / sheet->height;
 
-    return fmax(point->high, point->value) - fmin(point->low, point->value) > pixel;
+    return fmax(point->high, point->value) - fmin(point->low, point->value) > 2 * pixel;
+}
+
+/* A band as wide as a line is hidden by the line. */
+static struct bands measure_bands(const struct sheet *sheet, const struct mw_plot_curve *curve)
+{
+    double pixel_s = (sheet->plot->to_s - sheet->plot->from_s) / sheet->width;
+    struct bands bands = {0, 0};
+
+    for (size_t i = 0, end; i < curve->point_count; i = end + 1) {
+        for (end = i; end < curve->point_count && has_band_at(sheet, &curve->points[end]);)
+            end++;
+        if (end == i || end == curve->point_count ||
+            curve->points[end].t_s - curve->points[i].t_s < 3 * pixel_s)
+            continue;
+        for (const struct mw_plot_point *point = &curve->points[i]; point < &curve->points[end];
+             point++) {
+            bool above = point->high - point->value > point->value - point->low;
+
+            bands.above += above;
+            bands.below += !above;
+        }
+    }
+    return bands;
 }
 
 bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
-    for (size_t i = 0; i < curve->point_count && !sheet->look->characters; i++) {
-        if (has_band_at(sheet, &curve->points[i]))
-            return true;
-    }
-    return false;
+    struct bands bands = measure_bands(sheet, curve);
+
+    return !sheet->look->characters &&
+           (curve->kind == MW_CURVE_GROWTH || bands.above + bands.below > 0);
 }
 
-/* Whether a band of what was measured reaches below its line: then it is more than what was reached
- * in between samples. */
-static bool has_range(const struct sheet *sheet, const struct mw_plot_curve *curve)
-{
-    for (size_t i = 0; i < curve->point_count; i++) {
-        const struct mw_plot_point *point = &curve->points[i];
-
-        if (point->low < point->value && has_band_at(sheet, point))
-            return true;
-    }
-    return false;
-}
-
+/* Bands that lie above their lines are what was reached in between samples. */
 static const char *name_bands(const struct sheet *sheet)
 {
-    const char *name = NULL;
+    struct bands all = {0, 0};
 
-    for (size_t i = 0; i < sheet->plot->curve_count; i++) {
-        const struct mw_plot_curve *curve = &sheet->plot->curves[i];
+    for (size_t i = 0; i < sheet->plot->curve_count && !sheet->look->characters; i++) {
+        struct bands bands = measure_bands(sheet, &sheet->plot->curves[i]);
 
-        if (mw_sheet_is_drawn_over(curve) || !mw_sheet_has_band(sheet, curve))
+        if (mw_sheet_is_drawn_over(&sheet->plot->curves[i]))
             continue;
-        if (has_range(sheet, curve))
-            return RANGE_ENTRY;
-        name = BETWEEN_ENTRY;
+        all.above += bands.above;
+        all.below += bands.below;
     }
-    return name;
+    if (all.above + all.below == 0)
+        return NULL;
+    return all.above > all.below ? BETWEEN_ENTRY : RANGE_ENTRY;
 }
 
 /* The longest name in the legend, as far as it is shown. */

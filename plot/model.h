@@ -97,7 +97,7 @@ struct mw_plot_calls {
  * (to_s, to_bytes). to_s is NAN for a call that never ended.
  */
 struct mw_plot_span {
-    size_t function;
+    size_t function, curve; /* whose it is, and on which curve it stands */
     double from_s, to_s;
     double from_bytes, to_bytes;
     unsigned depth; /* 0 for the outermost call of its thread or task */

@@ -175,6 +175,9 @@ static void write_axes(const struct sheet *sheet)
     fputs("\nset ytics nomirror out ", out);
     mw_axis_write_tics(out, &sheet->y);
     fprintf(out, "\nset xlabel 'time since start in %s'\n", sheet->x.unit);
+    /* gnuplot's own margin lays a legend below over the lower half of that label. */
+    if (sheet->legend.below && !characters)
+        fputs("set bmargin 5.5\n", out);
     if (characters) {
         fputs("set border 3\nset lmargin 9\nset rmargin 2\n", out);
         return;

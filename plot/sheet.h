@@ -173,6 +173,9 @@ void mw_sheet_write_entry(const struct sheet *sheet, bool shown, size_t word);
  */
 void mw_sheet_write_stroke(const struct sheet *sheet, const struct stroke *stroke, size_t place);
 
+/* The colour of a curve, but for letters. */
+const char *mw_sheet_curve_colour(const struct sheet *sheet, size_t curve);
+
 /* Functions take the places in the palette behind those of the curves. */
 size_t mw_sheet_function_place(const struct sheet *sheet, size_t function);
 const char *mw_sheet_colour(size_t place);

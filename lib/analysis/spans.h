@@ -19,6 +19,7 @@
 /* One call, or several. What is not known of memory is NAN. */
 struct mw_span {
     size_t function;
+    size_t curve;   /* that it stands on: passed on, and not looked at */
     unsigned depth; /* the least of all calls */
     int64_t from_us, to_us;
     bool open; /* a call had not ended: to_us is where the record of it ends */

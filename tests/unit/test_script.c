@@ -302,8 +302,8 @@ static void test_the_first_curves_given_are_the_ones_named_in_a_terminal(void **
 static void test_calls_are_brackets_and_one_that_never_ended_has_no_end(void **state)
 {
     const struct mw_plot_function functions[] = {{"ended", 1, 1, 0}, {"open", 1, 1, 0}};
-    const struct mw_plot_span spans[] = {{0, 1, 2, MIB, 2 * MIB, 0, once},
-                                         {1, 3, NAN, MIB, 0, 0, once}};
+    const struct mw_plot_span spans[] = {{0, 0, 1, 2, MIB, 2 * MIB, 0, once},
+                                         {1, 0, 3, NAN, MIB, 0, 0, once}};
     struct mw_plot plot = picture_empty();
     mw_auto_free char *script = NULL, *ended = NULL, *open = NULL;
 

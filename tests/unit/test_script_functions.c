@@ -91,7 +91,7 @@ static void test_only_the_first_functions_have_brackets_and_the_rest_is_counted(
     (void)state;
     for (size_t i = 0; i < MW_COUNT(functions); i++) {
         functions[i] = load;
-        spans[i] = (struct mw_plot_span){i, 1, 2, MIB, MIB, 0, once};
+        spans[i] = (struct mw_plot_span){i, 0, 1, 2, MIB, MIB, 0, once};
     }
     plot.functions = functions;
     plot.function_count = MW_COUNT(functions);
@@ -105,7 +105,7 @@ static void test_only_the_first_functions_have_brackets_and_the_rest_is_counted(
 
 static void test_a_bracket_outside_of_the_window_is_not_drawn(void **state)
 {
-    const struct mw_plot_span spans[] = {{0, -1, 2, MIB, MIB, 0, once}};
+    const struct mw_plot_span spans[] = {{0, 0, -1, 2, MIB, MIB, 0, once}};
     struct mw_plot plot = picture();
     mw_auto_free char *script = NULL;
 
@@ -118,7 +118,7 @@ static void test_a_bracket_outside_of_the_window_is_not_drawn(void **state)
 
 static void test_a_bracket_above_all_curves_has_room(void **state)
 {
-    const struct mw_plot_span spans[] = {{0, 1, 2, 50 * MIB, MIB, 0, once}};
+    const struct mw_plot_span spans[] = {{0, 0, 1, 2, 50 * MIB, MIB, 0, once}};
     struct mw_plot plot = picture();
     mw_auto_free char *script = NULL;
     double high = 0;
@@ -253,7 +253,7 @@ static void test_tooltips_tell_what_a_call_came_to(void **state)
 {
     static const struct mw_plot_lane lanes[] = {{NULL}};
     const struct mw_plot_box boxes[] = {{0, 0, 0, 2, often}};
-    const struct mw_plot_span spans[] = {{0, 1, 2, MIB, MIB, 0, once}};
+    const struct mw_plot_span spans[] = {{0, 0, 1, 2, MIB, MIB, 0, once}};
     struct mw_plot plot = picture_with_boxes(boxes, 1, lanes, 1);
     mw_auto_free char *script = NULL;
 
