@@ -162,7 +162,8 @@ static int word_title(struct chart *chart, const struct recording *recordings, s
     if (run->ticks.missed > 0)
         snprintf(rest, sizeof rest, ", %s of %" PRIu64 " ticks missed",
                  mw_format_count(missed, (int64_t)run->ticks.missed), run->ticks.due);
-    if (chart->curves.drawn_processes > 0 && chart->curves.drawn_processes < recordings->process_count)
+    if (chart->curves.drawn_processes > 0 &&
+        chart->curves.drawn_processes < recordings->process_count)
         snprintf(left_out, sizeof left_out, "; the %zu largest of %zu processes",
                  chart->curves.drawn_processes, recordings->process_count);
     if (count == 1 && asprintf(&chart->subtitle, "%s, sampled every %s%s%s%s%s",

@@ -128,13 +128,13 @@ static int draw_trend(struct curves *curves, const struct trace *trace, size_t p
     points = calloc(2, sizeof *points);
     if (points)
         memcpy(points, ends, sizeof ends);
-    return add_curve(curves,
-                     &(struct mw_plot_curve){
-                         .label = slope_label(slope, trace->to_s - trace->from_s, place),
-                         .kind = MW_CURVE_TREND,
-                         .points = points,
-                         .point_count = 2},
-                     CURVE_OF_NONE, error);
+    return add_curve(
+        curves,
+        &(struct mw_plot_curve){.label = slope_label(slope, trace->to_s - trace->from_s, place),
+                                .kind = MW_CURVE_TREND,
+                                .points = points,
+                                .point_count = 2},
+        CURVE_OF_NONE, error);
 }
 
 /* The peak of the curve that stands for all, and its trend where that is asked for. */

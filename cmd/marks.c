@@ -7,11 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A mark, and the highest sample of its time, of which the first behind it is one. */
+/* A mark, the highest sample of its time, and the first behind it. */
 struct window {
     int64_t from_us, to_us;
-    int64_t bytes, seen_bytes;
-    int64_t seen_us; /* when that was, in the window */
+    int64_t bytes;
+    int64_t seen_bytes, seen_us; /* -1: there is no sample */
+    int64_t next_bytes;
 };
 
 /* The marks of a process on their way into the columns. */
@@ -37,6 +38,7 @@ static int add_mark(void *context, const struct mw_sample *sample)
         .to_us = sample->t_us,
         .bytes = sample->high_bytes - request->recording->run->peak_bound_bytes,
         .seen_bytes = -1,
+        .next_bytes = -1,
     };
 
     marks->window_us = sample->t_us;
@@ -68,10 +70,7 @@ static void see(struct window *window, int64_t bytes, int64_t t_us)
                                              : t_us;
 }
 
-/*
- * A sample holds until the next: it counts in every window of that time. So does the first behind a
- * window: memory that grows reaches at the end what the next sample says.
- */
+/* A sample holds until the next: it counts in every window of that time. */
 static int add_sample(void *context, const struct mw_sample *sample)
 {
     struct marks *marks = context;
@@ -81,15 +80,27 @@ static int add_sample(void *context, const struct mw_sample *sample)
 
         if (sample->t_us > window->from_us)
             see(window, marks->held_bytes, window->from_us);
-        if (sample->t_us >= window->from_us)
-            see(window,
-                sample->from_us <= window->to_us ? sample->high_bytes : sample->low_bytes,
-                sample->t_us);
+        if (sample->t_us >= window->from_us && sample->from_us <= window->to_us)
+            see(window, sample->high_bytes, sample->t_us);
         if (sample->t_us <= window->to_us)
             break;
+        window->next_bytes = sample->low_bytes;
     }
     marks->held_bytes = sample->bytes;
     return marks->next == marks->count;
+}
+
+/*
+ * What a mark says, and no sample near it: memory that grows reaches at the end of the window what
+ * the first sample behind it says.
+ */
+static bool is_in_between(const struct marks *marks, const struct window *window)
+{
+    int64_t bound_bytes = marks->request->recording->run->rss_bound_bytes;
+    int64_t seen_bytes =
+        window->next_bytes > window->seen_bytes ? window->next_bytes : window->seen_bytes;
+
+    return window->bytes > seen_bytes + bound_bytes;
 }
 
 static void raise_columns(struct marks *marks, const struct window *window)
@@ -112,11 +123,10 @@ static void raise_columns(struct marks *marks, const struct window *window)
 static void take_windows(struct marks *marks)
 {
     struct marks_highest *highest = marks->highest;
-    int64_t bound_bytes = marks->request->recording->run->rss_bound_bytes;
 
     for (size_t i = 0; i < marks->count; i++) {
         const struct window *window = &marks->windows[i];
-        bool in_between = window->bytes > window->seen_bytes + bound_bytes;
+        bool in_between = is_in_between(marks, window);
 
         if (in_between)
             raise_columns(marks, window);
@@ -124,8 +134,9 @@ static void take_windows(struct marks *marks)
             continue;
         highest->peak = (struct mw_peak){
             .bytes = window->bytes, .from_us = window->from_us, .to_us = window->to_us};
-        highest->at_us =
-            in_between ? window->from_us + (window->to_us - window->from_us) / 2 : window->seen_us;
+        highest->at_us = in_between ? window->from_us + (window->to_us - window->from_us) / 2
+                         : window->next_bytes > window->seen_bytes ? window->to_us
+                                                                   : window->seen_us;
     }
 }
 

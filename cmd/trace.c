@@ -35,8 +35,7 @@ static int64_t in_window(const struct trace_request *request, int64_t t_us)
 /* The held value counts for the trend until t_us, as far as that lies in the window. */
 static void hold_until(struct tracing *tracing, int64_t t_us)
 {
-    mw_trend_hold(&tracing->trend,
-                  (double)in_window(tracing->request, tracing->held.t_us) / 1e6,
+    mw_trend_hold(&tracing->trend, (double)in_window(tracing->request, tracing->held.t_us) / 1e6,
                   (double)in_window(tracing->request, t_us) / 1e6, (double)tracing->held.bytes);
 }
 

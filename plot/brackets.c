@@ -72,8 +72,8 @@ static void write_function_block(const struct sheet *sheet, size_t function)
 }
 
 /*
- * Where there are several curves, each bracket has a dot in the colour of the one that it is on: its
- * own colour says which function it is of. Whether there are any.
+ * Where there are several curves, each bracket has a dot in the colour of the one that it is on:
+ * its own colour says which function it is of. Whether there are any.
  */
 static bool has_dots(const struct sheet *sheet)
 {
@@ -83,7 +83,8 @@ static bool has_dots(const struct sheet *sheet)
     for (size_t i = 0; i < plot->curve_count; i++)
         curves += plot->curves[i].kind == MW_CURVE_PROCESS || plot->curves[i].kind == MW_CURVE_TREE;
     for (size_t i = 0; i < plot->span_count && curves > 1 && !sheet->look->characters; i++) {
-        if (plot->spans[i].curve < plot->curve_count && mw_sheet_shows(sheet, plot->spans[i].from_s))
+        if (plot->spans[i].curve < plot->curve_count &&
+            mw_sheet_shows(sheet, plot->spans[i].from_s))
             return true;
     }
     return false;
@@ -92,8 +93,7 @@ static bool has_dots(const struct sheet *sheet)
 static void write_dot(const struct sheet *sheet, size_t curve, double t_s, double bytes)
 {
     if (mw_sheet_shows(sheet, t_s) && isfinite(bytes))
-        fprintf(sheet->out, "%.10g %.10g %lu\n", t_s / sheet->x.per_unit,
-                bytes / sheet->y.per_unit,
+        fprintf(sheet->out, "%.10g %.10g %lu\n", t_s / sheet->x.per_unit, bytes / sheet->y.per_unit,
                 strtoul(mw_sheet_curve_colour(sheet, curve) + 1, NULL, 16));
 }
 
@@ -183,7 +183,8 @@ void mw_sheet_write_bracket_clauses(struct sheet *sheet)
     }
     if (has_dots(sheet)) {
         mw_sheet_begin_clause(sheet);
-        fputs("$dots using 1:2:3 with points pointtype 7 pointsize 0.7 linecolor rgb variable notitle",
+        fputs("$dots using 1:2:3 with points pointtype 7 pointsize 0.7 linecolor rgb variable "
+              "notitle",
               sheet->out);
     }
     write_more_entries(sheet);

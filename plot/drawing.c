@@ -116,8 +116,7 @@ bool mw_sheet_is_drawn_over(const struct mw_plot_curve *curve)
 
 bool mw_sheet_is_readings(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
-    return curve->kind == MW_CURVE_PSS ||
-           (sheet->plot->readings && !mw_sheet_is_drawn_over(curve));
+    return curve->kind == MW_CURVE_PSS || (sheet->plot->readings && !mw_sheet_is_drawn_over(curve));
 }
 
 static const char *curve_style(const struct sheet *sheet, const struct mw_plot_curve *curve)
@@ -142,8 +141,7 @@ static void write_curve_blocks(const struct sheet *sheet)
             .straight = mw_sheet_is_readings(sheet, curve) || mw_sheet_is_drawn_over(curve),
             .strokes = sheet->look->characters,
             .band = mw_sheet_has_band(sheet, curve),
-            .dot_s =
-                mw_sheet_is_readings(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,
+            .dot_s = mw_sheet_is_readings(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,
         };
 
         mw_block_begin(&sheet->block, "curve", i + 1);

@@ -78,8 +78,7 @@ static void join(struct sheet *sheet, size_t flag)
     struct flag *flags = sheet->flags;
 
     flags[flag].count += flags[flag + 1].count;
-    memmove(&flags[flag + 1], &flags[flag + 2],
-            (--sheet->flag_count - flag - 1) * sizeof *flags);
+    memmove(&flags[flag + 1], &flags[flag + 2], (--sheet->flag_count - flag - 1) * sizeof *flags);
     choose_side(sheet, &flags[flag]);
 }
 
@@ -146,7 +145,8 @@ void mw_sheet_write_flag_labels(const struct sheet *sheet)
         double t = event_of(sheet, flag)->t_s / sheet->x.per_unit;
 
         if (sheet->look->characters)
-            fprintf(sheet->out, "set label %zu '%s'.name(%zu).'%s' at %.12g, graph 1 %s offset 0,1\n",
+            fprintf(sheet->out,
+                    "set label %zu '%s'.name(%zu).'%s' at %.12g, graph 1 %s offset 0,1\n",
                     FIRST_LABEL + i, flag->left ? "" : "v ", flag_word(sheet, i),
                     flag->left ? " v" : "", t, flag->left ? "right" : "left");
         else

@@ -36,11 +36,10 @@ char *mw_sheet_function_tail(char buffer[static FUNCTION_TAIL_SIZE],
     char calls[MW_FORMAT_SIZE], total[WAITED_SIZE];
     bool ended = !isnan(function->total_s);
 
-    snprintf(buffer, FUNCTION_TAIL_SIZE, ", %s %s, %s",
-             mw_format_count(calls, (int64_t)function->calls),
-             function->calls == 1 ? "call" : "calls",
-             ended ? mw_sheet_word_time(total, function->total_s, function->waited_s)
-                   : "not ended");
+    snprintf(
+        buffer, FUNCTION_TAIL_SIZE, ", %s %s, %s", mw_format_count(calls, (int64_t)function->calls),
+        function->calls == 1 ? "call" : "calls",
+        ended ? mw_sheet_word_time(total, function->total_s, function->waited_s) : "not ended");
     return buffer;
 }
 
@@ -185,8 +184,8 @@ void mw_sheet_plan_legend(struct sheet *sheet)
     size_t ground, entries, room;
 
     legend->bands = name_bands(sheet);
-    ground = (size_t)(plot->gap_count > 0) + (legend->bands != NULL) + (sheet->plot->lanes_left_out > 0) +
-             (functions < plot->function_count);
+    ground = (size_t)(plot->gap_count > 0) + (legend->bands != NULL) +
+             (sheet->plot->lanes_left_out > 0) + (functions < plot->function_count);
     entries = curves + functions + ground;
     room = legend_room(sheet, entries);
     if (entries > room) {

@@ -140,9 +140,9 @@ static size_t count_covered(const struct sheet *sheet, const struct box *box)
                   covers_bracket(sheet, box, span, span->to_s, span->to_bytes));
     }
     for (size_t i = 0; i < plot->limit_count; i++)
-        count += crosses(box, x_of(sheet, plot->limits[i].from_s),
-                         y_of(sheet, plot->limits[i].bytes), x_of(sheet, plot->limits[i].to_s),
-                         y_of(sheet, plot->limits[i].bytes));
+        count +=
+            crosses(box, x_of(sheet, plot->limits[i].from_s), y_of(sheet, plot->limits[i].bytes),
+                    x_of(sheet, plot->limits[i].to_s), y_of(sheet, plot->limits[i].bytes));
     return count;
 }
 

@@ -46,8 +46,8 @@ struct mw_envelope_high {
 };
 
 /*
- * Before the first sample: one for each column, which widens its band where it is above all samples.
- * They must stay where they are.
+ * Before the first sample: one for each column, which widens its band where it is above all
+ * samples. They must stay where they are.
  */
 void mw_envelope_raise(struct mw_envelope *envelope, const struct mw_envelope_high *column_highs);
 

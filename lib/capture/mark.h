@@ -29,7 +29,8 @@ struct mw_mark_site {
 struct mw_mark {
     enum mw_mark_kind kind;
     pid_t pid, tid;
-    /* 0: the thread tid itself; else a task of the process, or from 2^31 on a generator, by number */
+    /* 0: the thread tid itself; else a task of the process, or from 2^31 on a generator, by number
+     */
     uint32_t track;
     int64_t t_ns;                    /* CLOCK_MONOTONIC */
     uint32_t order;                  /* among those that were taken at once */

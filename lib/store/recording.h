@@ -134,8 +134,8 @@ struct mw_call {
     uint64_t number;  /* 1 for the first call of the function, and so on in the order of entry */
     /*
      * What it was stacked in, together with depth: a thread by its id, or a task or generator by
-     * its number with a minus sign: those of generators are MW_TRACK_GENERATORS and more. Calls with
-     * the same process and track lie within each other.
+     * its number with a minus sign: those of generators are MW_TRACK_GENERATORS and more. Calls
+     * with the same process and track lie within each other.
      */
     int64_t track;
     int64_t thread;         /* in which it was entered */

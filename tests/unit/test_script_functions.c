@@ -166,8 +166,9 @@ static void test_a_size_that_is_asked_for_stays(void **state)
 static void test_names_stand_in_boxes_where_they_fit(void **state)
 {
     static const struct mw_plot_lane lanes[] = {{"task 1"}};
-    static const struct mw_plot_box boxes[] = {
-        {0, 0, 0, 1, {1, 1, 0, 0, 0}}, {0, 0, 1, 1.2, {1, 1, 0, 0, 0}}, {0, 0, 1.5, 1.501, {1, 1, 0, 0, 0}}};
+    static const struct mw_plot_box boxes[] = {{0, 0, 0, 1, {1, 1, 0, 0, 0}},
+                                               {0, 0, 1, 1.2, {1, 1, 0, 0, 0}},
+                                               {0, 0, 1.5, 1.501, {1, 1, 0, 0, 0}}};
     struct mw_plot plot = picture_with_boxes(boxes, MW_COUNT(boxes), lanes, 1);
     mw_auto_free char *script = picture_script(&plot, &png);
     const char *lane = strstr(script, "\n|task 1\n");

@@ -17,8 +17,8 @@ struct pool {
     size_t count, room;
 };
 
-static struct pool pools[] = {[SPAN_TASK] = {.last = 0},
-                              [SPAN_GENERATOR] = {.last = SPAN_FIRST_GENERATOR - 1}};
+static struct pool pools[] = {
+    [SPAN_TASK] = {.last = 0}, [SPAN_GENERATOR] = {.last = SPAN_FIRST_GENERATOR - 1}};
 
 static void after_fork(void)
 {

@@ -46,7 +46,8 @@ static uint32_t track_of(PyObject *task)
 
     if (!capsule) {
         PyErr_Clear();
-        capsule = PyCapsule_New((void *)(uintptr_t)span_take_track(SPAN_TASK), attribute, give_back);
+        capsule =
+            PyCapsule_New((void *)(uintptr_t)span_take_track(SPAN_TASK), attribute, give_back);
         if (!capsule)
             return 0;
         if (PyObject_SetAttrString(task, attribute, capsule) < 0) {
