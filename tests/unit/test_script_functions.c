@@ -69,6 +69,21 @@ static void test_an_entry_says_calls_and_time(void **state)
     assert_non_null(strstr(second, "\n|open, 1 call, not ended\n"));
 }
 
+static void test_an_entry_says_what_was_waited_where_that_is_much(void **state)
+{
+    struct mw_plot_function waiting = {"handle", 60, 0.035, 30};
+    struct mw_plot plot = picture();
+    mw_auto_free char *much = NULL, *little = NULL;
+
+    (void)state;
+    plot.functions = &waiting;
+    much = picture_script(&plot, &png);
+    assert_non_null(strstr(much, "\n|handle, 60 calls, 35.0 ms + 30.0 s waiting\n"));
+    waiting.waited_s = 0.0001;
+    little = picture_script(&plot, &png);
+    assert_non_null(strstr(little, "\n|handle, 60 calls, 35.0 ms\n"));
+}
+
 static void test_a_name_without_room_keeps_its_end(void **state)
 {
     struct mw_plot_function deep = {"a_very_long_package.with.a_very_long_module.load", 3, 1.2, 0};
@@ -287,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_entry_says_calls_and_time),
+        cmocka_unit_test(test_an_entry_says_what_was_waited_where_that_is_much),
         cmocka_unit_test(test_a_name_without_room_keeps_its_end),
         cmocka_unit_test(test_only_the_first_functions_have_brackets_and_the_rest_is_counted),
         cmocka_unit_test(test_a_bracket_outside_of_the_window_is_not_drawn),
