@@ -78,10 +78,10 @@ static void test_an_entry_says_what_was_waited_where_that_is_much(void **state)
     (void)state;
     plot.functions = &waiting;
     much = picture_script(&plot, &png);
-    assert_non_null(strstr(much, "\n|handle, 60 calls, 35.0 ms + 30.0 s waiting\n"));
+    assert_non_null(strstr(much, "\n|handle, 60 calls, 35 ms + 30 s waiting\n"));
     waiting.waited_s = 0.0001;
     little = picture_script(&plot, &png);
-    assert_non_null(strstr(little, "\n|handle, 60 calls, 35.0 ms\n"));
+    assert_non_null(strstr(little, "\n|handle, 60 calls, 35 ms\n"));
 }
 
 static void test_a_name_without_room_keeps_its_end(void **state)
