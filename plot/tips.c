@@ -137,10 +137,13 @@ static void write_box_points(const struct sheet *sheet, size_t first_tip)
 
 static void write_flag_points(const struct sheet *sheet, size_t first_tip)
 {
+    /* A hair inside the plot: what is rounded out of it has no tooltip. */
+    double top = 0.998 * sheet->y.high;
+
     fputs("$raised << END\n", sheet->out);
     for (size_t i = 0; i < sheet->flag_count; i++)
         fprintf(sheet->out, "%.10g %.10g %zu\n",
-                sheet->plot->events[sheet->flags[i].first].t_s / sheet->x.per_unit, sheet->y.high,
+                sheet->plot->events[sheet->flags[i].first].t_s / sheet->x.per_unit, top,
                 first_tip + i);
     fputs("END\n", sheet->out);
 }
