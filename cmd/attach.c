@@ -260,7 +260,7 @@ static void list_process(const struct mw_found *found)
 
     while (arguments && arguments[count])
         count++;
-    command = mw_text_command((const char *const *)arguments, count);
+    command = mw_text_process((const char *const *)arguments, count);
     shortened = command ? mw_text_shorten(command, 60) : NULL;
     fprintf(stderr, "  %8d  %12s  %10s  %s\n", (int)found->pid,
             mw_format_duration(age, mw_find_age_ns(found)),

@@ -1,6 +1,7 @@
 #include "cmd/brackets.h"
 
 #include "analysis/spans.h"
+#include "cmd/curves.h"
 #include "cmd/lanes.h"
 #include "util/array.h"
 #include "util/cleanup.h"
@@ -26,7 +27,7 @@ struct brackets {
 /* What a function came to in the window. */
 struct tally {
     uint64_t calls, ended;
-    int64_t total_ns;
+    int64_t total_ns, suspended_ns; /* of those that ended */
 };
 
 /* What is at work while the calls are read. */
@@ -81,6 +82,13 @@ static const struct rank *find_rank(const struct reading *reading, int64_t id)
                    sizeof *reading->ranks, compare_ids);
 }
 
+/* Times from a file may be anything. */
+static void add_ns(int64_t *sum_ns, int64_t ns)
+{
+    if (ns > 0 && __builtin_add_overflow(*sum_ns, ns, sum_ns))
+        *sum_ns = INT64_MAX;
+}
+
 static int count_call(void *context, const struct mw_call *call)
 {
     struct reading *reading = context;
@@ -90,10 +98,11 @@ static int count_call(void *context, const struct mw_call *call)
     if (!tally)
         return 0;
     tally->calls++;
-    tally->ended += call->to_us >= 0;
-    if (call->duration_ns > 0 &&
-        __builtin_add_overflow(tally->total_ns, call->duration_ns, &tally->total_ns))
-        tally->total_ns = INT64_MAX;
+    if (call->to_us < 0)
+        return 0;
+    tally->ended++;
+    add_ns(&tally->total_ns, call->duration_ns);
+    add_ns(&tally->suspended_ns, call->suspended_ns);
     return 0;
 }
 
@@ -116,6 +125,7 @@ static void take_tally(struct mw_function *function, const struct tally *tally)
     function->calls = tally->calls;
     function->ended = tally->ended;
     function->total_ns = tally->total_ns;
+    function->suspended_ns = tally->suspended_ns;
 }
 
 /* Those that were not called in the window go to the end, where nothing looks for them. */
@@ -184,18 +194,6 @@ static double value_at(const struct mw_plot_curve *curve, double t_s)
     return 0;
 }
 
-/* The height at which a bracket stands. What the call itself knows is exact, on its own curve. */
-static double height(const struct brackets_request *request, size_t curve, int64_t process,
-                     int64_t t_us, int64_t own_bytes)
-{
-    int64_t owner = request->owners[curve];
-    bool own = owner == process || (process < 0 && owner >= 0);
-
-    if (own && own_bytes >= 0 && request->own_bytes)
-        return (double)own_bytes;
-    return value_at(&request->curves[curve], (double)t_us / 1e6);
-}
-
 /* Where a call that did not end stops to be drawn: with its process. */
 static int64_t end_of_open(const struct brackets_request *request, int64_t process)
 {
@@ -234,14 +232,16 @@ static struct mw_span span_of(const struct brackets_request *request, const stru
 
     return (struct mw_span){
         .function = function,
+        .curve = curve,
         .depth = call->depth,
         .from_us = from_us,
         .to_us = to_us,
         .open = open,
         .calls = 1,
         .duration_ns = call->duration_ns >= 0 ? call->duration_ns : (to_us - call->from_us) * 1000,
-        .from_bytes = height(request, curve, call->process, from_us, call->from_bytes),
-        .to_bytes = height(request, curve, call->process, to_us, call->to_bytes),
+        .suspended_ns = call->duration_ns >= 0 ? call->suspended_ns : 0,
+        .from_bytes = value_at(&request->curves[curve], (double)from_us / 1e6),
+        .to_bytes = value_at(&request->curves[curve], (double)to_us / 1e6),
         .growth_bytes = growth(call),
         .peak_bytes = call->peak.known ? (double)call->peak.bytes : NAN,
     };
@@ -307,6 +307,7 @@ static struct mw_plot_span plot_span(const struct mw_span *span)
 {
     return (struct mw_plot_span){
         .function = span->function,
+        .curve = span->curve,
         .from_s = (double)span->from_us / 1e6,
         .to_s = span->open ? NAN : (double)span->to_us / 1e6,
         .from_bytes = span->from_bytes,
@@ -394,6 +395,68 @@ static int collect_function(struct reading *reading, size_t function)
     return code;
 }
 
+/* Where a function is seen first in the lanes. */
+struct place {
+    size_t function, lane;
+    double from_s;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *first = a, *second = b;
+
+    if (first->lane != second->lane)
+        return first->lane < second->lane ? -1 : 1;
+    if (first->from_s != second->from_s)
+        return first->from_s < second->from_s ? -1 : 1;
+    return (first->function > second->function) - (first->function < second->function);
+}
+
+/* The first box of each function that has a colour; boxes come lane by lane, in order. */
+static void find_places(const struct brackets *brackets, struct place *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        places[i] = (struct place){i, SIZE_MAX, 0};
+    for (size_t i = 0; i < brackets->lanes.box_count; i++) {
+        const struct mw_plot_box *box = &brackets->lanes.boxes[i];
+
+        if (box->function < count && places[box->function].lane == SIZE_MAX)
+            places[box->function] = (struct place){box->function, box->lane, box->from_s};
+    }
+}
+
+/* The legend of a flame chart is read beside the lanes: its entries are in their order. */
+static void order_as_lanes(struct brackets *brackets)
+{
+    struct place places[MW_PLOT_COLOURED_FUNCTIONS];
+    struct mw_function found[MW_PLOT_COLOURED_FUNCTIONS];
+    size_t now[MW_PLOT_COLOURED_FUNCTIONS], count = coloured(brackets);
+
+    find_places(brackets, places, count);
+    qsort(places, count, sizeof *places, compare_places);
+    for (size_t i = 0; i < count; i++) {
+        found[i] = brackets->found[places[i].function];
+        now[places[i].function] = i;
+    }
+    for (size_t i = 0; i < count; i++)
+        brackets->found[i] = found[i];
+    for (size_t i = 0; i < brackets->lanes.box_count; i++) {
+        if (brackets->lanes.boxes[i].function < count)
+            brackets->lanes.boxes[i].function = now[brackets->lanes.boxes[i].function];
+    }
+}
+
+static int collect_flame(struct reading *reading)
+{
+    struct brackets *brackets = reading->brackets;
+    int code = flame_finish(reading->flame, reading->request->recording, coloured(brackets),
+                            &brackets->lanes);
+
+    if (code == 0)
+        order_as_lanes(brackets);
+    return code;
+}
+
 /* With boxes for all calls, brackets would tell the same again. */
 static int collect(struct reading *reading)
 {
@@ -401,7 +464,7 @@ static int collect(struct reading *reading)
     int code = 0;
 
     if (reading->flame)
-        return flame_finish(reading->flame, reading->request->recording, &brackets->lanes);
+        return collect_flame(reading);
     for (size_t i = 0; code == 0 && i < coloured(brackets); i++)
         code = collect_function(reading, i);
     return code;
@@ -426,6 +489,7 @@ static int name_functions(struct brackets *brackets)
             .calls = brackets->found[i].calls,
             .total_s =
                 brackets->found[i].ended > 0 ? (double)brackets->found[i].total_ns / 1e9 : NAN,
+            .waited_s = (double)brackets->found[i].suspended_ns / 1e9,
         };
     return 0;
 }

@@ -8,16 +8,12 @@
 #include "cmd/recording.h"
 #include "plot/model.h"
 
-/* In the place of a process: a curve that is nobody's memory, on which no bracket stands. */
-#define CURVE_OF_NONE (-2)
-
 struct brackets_request {
     struct recording *recording;
     int64_t from_us, to_us; /* the window */
     unsigned columns;       /* of the canvas */
     bool letters;           /* it has no lanes */
     bool flame;             /* boxes for all calls by depth, instead of those that are crowded */
-    bool own_bytes;         /* the curves show what calls know of memory */
     const struct mw_plot_curve *curves;
     const int64_t *owners; /* of each curve: a process, MW_PROCESS_TREE or CURVE_OF_NONE */
     size_t curve_count;    /* at least 1 */

@@ -1,5 +1,6 @@
 #include "cmd/happenings.h"
 
+#include "analysis/leak.h"
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/format.h"
@@ -123,14 +124,13 @@ static void print_oom_kill(FILE *out, const struct mw_event *event, const char *
         fprintf(out, " within the %s of %s", mw_format_bytes(limit, event->limit_value), place);
 }
 
-static void print_event(FILE *out, const struct recording *recording, const struct mw_event *event)
+/* An event as a sentence. */
+static void write_event(FILE *out, const struct recording *recording, const struct mw_event *event)
 {
     const struct mw_process *process = process_of(recording, event);
     mw_auto_free char *label = process ? process_label(process) : strdup("a process");
     mw_auto_free char *note = mw_text_shorten(event->note ? event->note : "", 120);
-    char at[MW_FORMAT_SIZE];
 
-    fprintf(out, "  event      %s: ", mw_format_duration(at, event->t_us * 1000));
     switch (event->kind) {
     case MW_EVENT_LIMIT:
         print_crossing(out, event, note ? note : "");
@@ -153,6 +153,14 @@ static void print_event(FILE *out, const struct recording *recording, const stru
         fprintf(out, "%s", note ? note : "");
         break;
     }
+}
+
+static void print_event(FILE *out, const struct recording *recording, const struct mw_event *event)
+{
+    char at[MW_FORMAT_SIZE];
+
+    fprintf(out, "  event      %s: ", mw_format_duration(at, event->t_us * 1000));
+    write_event(out, recording, event);
     fputc('\n', out);
 }
 
@@ -275,4 +283,104 @@ void limit_lines_clear(struct limit_lines *lines)
     free(lines->lines);
     free(lines->far);
     *lines = (struct limit_lines){0};
+}
+
+/* --- flags ------------------------------------------------------------------------------------ */
+
+/* Of an event worth a flag what it is, in a word or two, to be freed. */
+static int name_event(const struct mw_event *event, char **ret_name)
+{
+    mw_auto_free char *limit = NULL;
+    const char *verdict = event->name ? event->name : "";
+    int length = 0;
+
+    *ret_name = NULL;
+    switch (event->kind) {
+    case MW_EVENT_LIMIT:
+        limit = mw_text_printable(event->name ? event->name : "limit");
+        length = limit ? asprintf(ret_name, "%s crossed", limit) : -1;
+        break;
+    case MW_EVENT_OOM_KILL:
+        length = asprintf(ret_name, "oom-kill");
+        break;
+    case MW_EVENT_RESTARTED:
+        length = asprintf(ret_name, "restarted");
+        break;
+    case MW_EVENT_VERDICT:
+        if (strcmp(verdict, mw_verdict_name(MW_VERDICT_LEAK)) == 0)
+            length = asprintf(ret_name, "leak");
+        else if (strcmp(verdict, mw_verdict_name(MW_VERDICT_SUSPECT)) == 0)
+            length = asprintf(ret_name, "leak suspected");
+        break;
+    case MW_EVENT_ATTACHED:
+    case MW_EVENT_DETACHED:
+        break;
+    }
+    return length < 0 ? -ENOMEM : 0;
+}
+
+/* The event as a sentence, to be freed; NULL when memory ran out. */
+static char *word_event(const struct recording *recording, const struct mw_event *event)
+{
+    char *words = NULL;
+    size_t size;
+    FILE *out = open_memstream(&words, &size);
+
+    if (!out)
+        return NULL;
+    write_event(out, recording, event);
+    if (fclose(out) != 0) {
+        free(words);
+        return NULL;
+    }
+    return words;
+}
+
+static int add_flag(struct event_flags *flags, const struct recording *recording,
+                    const struct mw_event *event)
+{
+    struct mw_plot_event flag = {.t_s = (double)event->t_us / 1e6};
+    char *label;
+    int code = name_event(event, &label);
+
+    if (code < 0 || !label)
+        return code;
+    flag.label = label;
+    flag.text = word_event(recording, event);
+    if (!flag.text || !mw_array_reserve(&flags->events, flags->count, &flags->room, sizeof flag)) {
+        free(label);
+        free((void *)(uintptr_t)flag.text);
+        return -ENOMEM;
+    }
+    flags->events[flags->count++] = flag;
+    return 0;
+}
+
+int event_flags_make(struct event_flags *ret_flags, const struct recording *recording,
+                     int64_t from_us, int64_t to_us)
+{
+    struct event_flags flags = {0};
+    int code = 0;
+
+    for (size_t i = 0; i < recording->event_count && code == 0; i++) {
+        const struct mw_event *event = &recording->events[i];
+
+        if (event->t_us >= from_us && event->t_us <= to_us)
+            code = add_flag(&flags, recording, event);
+    }
+    if (code < 0)
+        event_flags_clear(&flags);
+    else
+        *ret_flags = flags;
+    return code;
+}
+
+void event_flags_clear(struct event_flags *flags)
+{
+    for (size_t i = 0; i < flags->count; i++) {
+        free((void *)(uintptr_t)flags->events[i].label);
+        free((void *)(uintptr_t)flags->events[i].text);
+    }
+    free(flags->events);
+    *flags = (struct event_flags){0};
 }

@@ -1,5 +1,5 @@
 /*
- * The limits and events of a recording, in words and as lines of a picture.
+ * The limits and events of a recording, in words, and as lines and flags of a picture.
  */
 #ifndef MW_CMD_HAPPENINGS_H
 #define MW_CMD_HAPPENINGS_H
@@ -31,5 +31,20 @@ int limit_lines_make(struct limit_lines *ret_lines, const struct recording *reco
                      enum mw_metric metric, int64_t from_us, int64_t to_us, double highest_bytes);
 
 void limit_lines_clear(struct limit_lines *lines);
+
+/* Events as flags. Labels and texts are their own. */
+struct event_flags {
+    struct mw_plot_event *events; /* in the order of time */
+    size_t count, room;
+};
+
+/*
+ * What happened in a part of the recording (in microseconds) that its memory does not tell: limits
+ * that were crossed, restarts, ends by the kernel, and verdicts that became worse. -ENOMEM.
+ */
+int event_flags_make(struct event_flags *ret_flags, const struct recording *recording,
+                     int64_t from_us, int64_t to_us);
+
+void event_flags_clear(struct event_flags *flags);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Calls as boxes in lanes below the memory, and the lanes of a flame chart: a set of them for each
- * task (a thread, or a task inside one), with one lane for each depth of its calls.
+ * track (a thread, or a task or generator inside one), with one lane for each depth of its calls.
  */
 #ifndef MW_CMD_LANES_H
 #define MW_CMD_LANES_H
@@ -33,8 +33,12 @@ struct flame *flame_new(int64_t window_us, unsigned columns);
 /* The next call in the order of entry, and what is drawn of it. Returns 0 or -ENOMEM. */
 int flame_add(struct flame *flame, const struct mw_call *call, const struct mw_span *span);
 
-/* Fills in the lanes that there is room for. Returns 0 or -ENOMEM. */
-int flame_finish(struct flame *flame, const struct recording *recording, struct lane_set *lanes);
+/*
+ * Fills in the lanes that there is room for, so that each of the first so many functions is in one.
+ * Returns 0 or -ENOMEM.
+ */
+int flame_finish(struct flame *flame, const struct recording *recording, size_t functions,
+                 struct lane_set *lanes);
 
 /* NULL is fine. */
 void flame_free(struct flame *flame);

@@ -30,7 +30,7 @@ static void print_file(const struct listed_file *file, size_t index)
         printf("%3zu %-19s %s: %s\n", index, "-", path ? path : "?", why ? why : "");
         return;
     }
-    command = mw_text_command((const char *const *)run->command, run->command_length);
+    command = mw_text_process((const char *const *)run->command, run->command_length);
     short_command = command ? mw_text_shorten(command, cmd_columns(67 + strlen(file->path))) : NULL;
     printf("%3zu %s %10s %9s %9s %-9s %s  %s", index, mw_format_date(date, run->started_ns),
            mw_format_duration(duration, run->duration_us * 1000),

@@ -7,17 +7,19 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A mark, and the highest sample of its time. */
+/* A mark, the highest sample of its time, and the first behind it. */
 struct window {
     int64_t from_us, to_us;
-    int64_t bytes, seen_bytes;
+    int64_t bytes;
+    int64_t seen_bytes, seen_us; /* -1: there is no sample */
+    int64_t next_bytes;
 };
 
 /* The marks of a process on their way into the columns. */
 struct marks {
     const struct marks_request *request;
-    double *column_highs;
-    struct mw_peak *highest;
+    struct mw_envelope_high *column_highs;
+    struct marks_highest *highest;
     struct window *windows; /* in the order of time */
     size_t count, room;
     int64_t window_us;  /* where the last window ended */
@@ -36,6 +38,7 @@ static int add_mark(void *context, const struct mw_sample *sample)
         .to_us = sample->t_us,
         .bytes = sample->high_bytes - request->recording->run->peak_bound_bytes,
         .seen_bytes = -1,
+        .next_bytes = -1,
     };
 
     marks->window_us = sample->t_us;
@@ -57,10 +60,14 @@ static int add_last_mark(struct marks *marks)
     return add_mark(marks, &last);
 }
 
-static void see(struct window *window, int64_t bytes)
+static void see(struct window *window, int64_t bytes, int64_t t_us)
 {
-    if (bytes > window->seen_bytes)
-        window->seen_bytes = bytes;
+    if (bytes <= window->seen_bytes)
+        return;
+    window->seen_bytes = bytes;
+    window->seen_us = t_us < window->from_us ? window->from_us
+                      : t_us > window->to_us ? window->to_us
+                                             : t_us;
 }
 
 /* A sample holds until the next: it counts in every window of that time. */
@@ -72,32 +79,64 @@ static int add_sample(void *context, const struct mw_sample *sample)
         struct window *window = &marks->windows[marks->next];
 
         if (sample->t_us > window->from_us)
-            see(window, marks->held_bytes);
+            see(window, marks->held_bytes, window->from_us);
         if (sample->t_us >= window->from_us && sample->from_us <= window->to_us)
-            see(window, sample->high_bytes);
+            see(window, sample->high_bytes, sample->t_us);
         if (sample->t_us <= window->to_us)
             break;
+        window->next_bytes = sample->low_bytes;
     }
     marks->held_bytes = sample->bytes;
     return marks->next == marks->count;
 }
 
-/* A mark that is not above the samples says no more than they do. */
-static void raise_columns(struct marks *marks)
+/*
+ * What a mark says, and no sample near it: memory that grows reaches at the end of the window what
+ * the first sample behind it says.
+ */
+static bool is_in_between(const struct marks *marks, const struct window *window)
+{
+    int64_t bound_bytes = marks->request->recording->run->rss_bound_bytes;
+    int64_t seen_bytes =
+        window->next_bytes > window->seen_bytes ? window->next_bytes : window->seen_bytes;
+
+    return window->bytes > seen_bytes + bound_bytes;
+}
+
+static void raise_columns(struct marks *marks, const struct window *window)
 {
     const struct mw_envelope *envelope = marks->request->envelope;
+    struct mw_envelope_high high = {
+        .bytes = (double)window->bytes,
+        /* Most likely it was where the samples are highest: as near to them as they to it. */
+        .least = 2.0 * (double)window->seen_bytes - (double)window->bytes,
+    };
+
+    for (size_t column = mw_envelope_column(envelope, window->from_us);
+         column <= mw_envelope_column(envelope, window->to_us); column++) {
+        if (high.bytes > marks->column_highs[column].bytes)
+            marks->column_highs[column] = high;
+    }
+}
+
+/* A mark that is not above the samples says no more than they do. */
+static void take_windows(struct marks *marks)
+{
+    struct marks_highest *highest = marks->highest;
 
     for (size_t i = 0; i < marks->count; i++) {
         const struct window *window = &marks->windows[i];
+        bool in_between = is_in_between(marks, window);
 
-        if (window->bytes <= window->seen_bytes)
+        if (in_between)
+            raise_columns(marks, window);
+        if (window->bytes <= window->seen_bytes || window->bytes <= highest->peak.bytes)
             continue;
-        for (size_t column = mw_envelope_column(envelope, window->from_us);
-             column <= mw_envelope_column(envelope, window->to_us); column++)
-            marks->column_highs[column] = fmax(marks->column_highs[column], (double)window->bytes);
-        if (window->bytes > marks->highest->bytes)
-            *marks->highest = (struct mw_peak){
-                .bytes = window->bytes, .from_us = window->from_us, .to_us = window->to_us};
+        highest->peak = (struct mw_peak){
+            .bytes = window->bytes, .from_us = window->from_us, .to_us = window->to_us};
+        highest->at_us = in_between ? window->from_us + (window->to_us - window->from_us) / 2
+                         : window->next_bytes > window->seen_bytes ? window->to_us
+                                                                   : window->seen_us;
     }
 }
 
@@ -132,13 +171,13 @@ static int read_process(struct marks *marks, const struct mw_process *process,
     if (code < 0)
         return code;
     for (; marks->next < marks->count; marks->next++)
-        see(&marks->windows[marks->next], marks->held_bytes);
-    raise_columns(marks);
+        see(&marks->windows[marks->next], marks->held_bytes, marks->windows[marks->next].from_us);
+    take_windows(marks);
     return 0;
 }
 
-int marks_read(const struct marks_request *request, double **ret_highs, struct mw_peak *ret_highest,
-               struct mw_error *error)
+int marks_read(const struct marks_request *request, struct mw_envelope_high **ret_highs,
+               struct marks_highest *ret_highest, struct mw_error *error)
 {
     int64_t process = request->process;
     size_t count = 0;
@@ -152,7 +191,7 @@ int marks_read(const struct marks_request *request, double **ret_highs, struct m
     if (!marks.column_highs || !order)
         return mw_error_errno(error, ENOMEM, "cannot draw");
     for (size_t i = 0; i < request->columns; i++)
-        marks.column_highs[i] = -INFINITY;
+        marks.column_highs[i] = (struct mw_envelope_high){-INFINITY, -INFINITY};
     for (size_t i = 0; code == 0 && i < count; i++) {
         if (order[i]->id == process || (process == MW_PROCESS_TREE && i < MOST_PROCESSES))
             code = read_process(&marks, order[i], error);

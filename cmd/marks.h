@@ -21,11 +21,18 @@ struct marks_request {
     size_t columns;
 };
 
+/* The highest mark of the window, and where to show it. */
+struct marks_highest {
+    struct mw_peak peak; /* 0 bytes: there is none */
+    int64_t at_us;
+};
+
 /*
- * ret_highs is what was reached in each column, in bytes or -INFINITY, and the caller's to free;
- * ret_highest the highest mark of the window, left alone where there is none.
+ * ret_highs is what was reached around each column, and the caller's to free; ret_highest is left
+ * alone where there is no mark. A mark that is above the samples by no more than these may be off
+ * is in no column.
  */
-int marks_read(const struct marks_request *request, double **ret_highs, struct mw_peak *ret_highest,
-               struct mw_error *error);
+int marks_read(const struct marks_request *request, struct mw_envelope_high **ret_highs,
+               struct marks_highest *ret_highest, struct mw_error *error);
 
 #endif

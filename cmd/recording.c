@@ -280,7 +280,7 @@ char *recording_command(const struct recording *recording)
 
     if (run->command_length == 0)
         return strdup("?");
-    return mw_text_command((const char *const *)run->command, run->command_length);
+    return mw_text_process((const char *const *)run->command, run->command_length);
 }
 
 char *process_label(const struct mw_process *process)

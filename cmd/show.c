@@ -43,7 +43,7 @@ static void print_process(const struct mw_process *process)
     char start[MW_FORMAT_SIZE], peak[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
     mw_auto_free char *command =
         process->argument_count
-            ? mw_text_command((const char *const *)process->arguments, process->argument_count)
+            ? mw_text_process((const char *const *)process->arguments, process->argument_count)
             : mw_text_printable(process->name ? process->name : "?");
     mw_auto_free char *short_command = command ? mw_text_shorten(command, cmd_columns(76)) : NULL;
 

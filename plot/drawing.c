@@ -98,9 +98,10 @@ static void write_ground_entries(struct sheet *sheet)
 {
     if (sheet->legend.bands) {
         mw_sheet_begin_clause(sheet);
-        fputs("keyentry with boxes fillstyle transparent solid 0.25 noborder linecolor rgb "
-              "'" BAND_COLOUR "' title '" BAND_ENTRY "'",
-              sheet->out);
+        fprintf(sheet->out,
+                "keyentry with boxes fillstyle transparent solid 0.25 noborder linecolor rgb "
+                "'" BAND_COLOUR "' title '%s'",
+                sheet->legend.bands);
     }
     if (sheet->plot->gap_count > 0) {
         mw_sheet_begin_clause(sheet);
@@ -108,31 +109,26 @@ static void write_ground_entries(struct sheet *sheet)
     }
 }
 
-/* It is laid over what was measured, and goes straight from point to point. */
-static bool is_drawn_over(const struct mw_plot_curve *curve)
+bool mw_sheet_is_drawn_over(const struct mw_plot_curve *curve)
 {
     return curve->kind >= MW_CURVE_TREND;
 }
 
-static bool is_readings(const struct sheet *sheet, const struct mw_plot_curve *curve)
+bool mw_sheet_is_readings(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
-    return curve->kind == MW_CURVE_PSS || (sheet->plot->readings && !is_drawn_over(curve));
-}
-
-/* Readings that are far apart are dots. */
-static bool has_dots(const struct sheet *sheet, const struct mw_plot_curve *curve)
-{
-    enum { MOST_DOTS = 100 };
-
-    return is_readings(sheet, curve) && curve->point_count <= MOST_DOTS && !sheet->look->characters;
+    return curve->kind == MW_CURVE_PSS || (sheet->plot->readings && !mw_sheet_is_drawn_over(curve));
 }
 
 static const char *curve_style(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
-    if (!has_dots(sheet, curve))
+    enum { MOST_LARGE_DOTS = 100 };
+
+    if (!mw_sheet_is_readings(sheet, curve))
         return "lines";
-    return curve->kind == MW_CURVE_PSS ? "points pointtype 7 pointsize 0.7"
-                                       : "linespoints pointtype 7 pointsize 0.7";
+    if (sheet->look->characters)
+        return "points";
+    return curve->point_count > MOST_LARGE_DOTS ? "points pointtype 7 pointsize 0.35"
+                                                : "points pointtype 7 pointsize 0.7";
 }
 
 static void write_curve_blocks(const struct sheet *sheet)
@@ -142,10 +138,10 @@ static void write_curve_blocks(const struct sheet *sheet)
     for (size_t i = 0; i < plot->curve_count; i++) {
         const struct mw_plot_curve *curve = &plot->curves[i];
         struct mw_block_line line = {
-            .straight = is_readings(sheet, curve) || is_drawn_over(curve),
+            .straight = mw_sheet_is_readings(sheet, curve) || mw_sheet_is_drawn_over(curve),
             .strokes = sheet->look->characters,
             .band = mw_sheet_has_band(sheet, curve),
-            .dot_s = has_dots(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,
+            .dot_s = mw_sheet_is_readings(sheet, curve) ? 0 : (plot->to_s - plot->from_s) / 300,
         };
 
         mw_block_begin(&sheet->block, "curve", i + 1);
@@ -173,25 +169,29 @@ const char *mw_sheet_colour(size_t place)
     return palette[place % MW_COUNT(palette)];
 }
 
+const char *mw_sheet_curve_colour(const struct sheet *sheet, size_t curve)
+{
+    const struct mw_plot_curve *curves = sheet->plot->curves;
+    size_t place = 0;
+
+    if (strokes[curves[curve].kind].colour)
+        return strokes[curves[curve].kind].colour;
+    for (size_t i = 0; i < curve; i++)
+        place += takes_palette(&curves[i]);
+    return mw_sheet_colour(place);
+}
+
 /* All bands lie below all curves. */
 static void write_band_clauses(struct sheet *sheet)
 {
-    const struct mw_plot *plot = sheet->plot;
-    size_t place = 0;
-
-    for (size_t i = 0; i < plot->curve_count; i++) {
-        const struct mw_plot_curve *curve = &plot->curves[i];
-        const char *colour = strokes[curve->kind].colour;
-
-        if (mw_sheet_has_band(sheet, curve)) {
-            mw_sheet_begin_clause(sheet);
-            fprintf(
-                sheet->out,
+    for (size_t i = 0; i < sheet->plot->curve_count; i++) {
+        if (!mw_sheet_has_band(sheet, &sheet->plot->curves[i]))
+            continue;
+        mw_sheet_begin_clause(sheet);
+        fprintf(sheet->out,
                 "$curve%zu using 1:3:4 with filledcurves fillstyle transparent solid 0.25 noborder "
                 "linecolor rgb '%s' notitle",
-                i + 1, colour ? colour : palette[place % MW_COUNT(palette)]);
-        }
-        place += takes_palette(curve);
+                i + 1, mw_sheet_curve_colour(sheet, i));
     }
 }
 
@@ -223,6 +223,7 @@ static void write_blocks(const struct sheet *sheet)
     mw_sheet_write_lane_blocks(sheet);
     mw_sheet_write_peak_block(sheet);
     mw_sheet_write_limit_block(sheet);
+    mw_sheet_write_flag_block(sheet);
     mw_sheet_write_tip_blocks(sheet);
 }
 
@@ -230,6 +231,7 @@ void mw_sheet_write_drawing(struct sheet *sheet)
 {
     write_blocks(sheet);
     write_gap_clause(sheet);
+    mw_sheet_write_flag_clause(sheet);
     mw_sheet_write_limit_clause(sheet);
     mw_sheet_write_peak_clause(sheet);
     write_band_clauses(sheet);

@@ -9,6 +9,8 @@
 /* Pixels: a lane, the space above the first, and a letter of the names inside boxes. */
 enum { LANE_HEIGHT = 17, LEAST_LANE_HEIGHT = 5, LANES_SPACE = 8, NAME_WIDTH = 7 };
 
+enum { LABEL_COLUMNS = 20 };
+
 #define SEVERAL_COLOUR "#c4c4c4"
 
 /* --- where lanes are -------------------------------------------------------------------------- */
@@ -55,13 +57,30 @@ double mw_sheet_lane_middle(const struct sheet *sheet, size_t lane)
     return lane_top(sheet, lane) + below(sheet, sheet->lane_height / 2.0);
 }
 
+static size_t longest_label(const struct mw_plot *plot)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < plot->lane_count; i++) {
+        size_t letters = mw_sheet_letters_in(plot->lanes[i].label);
+
+        longest = letters > longest ? letters : longest;
+    }
+    return longest < LABEL_COLUMNS ? longest : LABEL_COLUMNS;
+}
+
 /* A line between memory and lanes, and the lanes' labels left of them. */
 void mw_sheet_write_lane_axis(const struct sheet *sheet)
 {
+    enum { USUAL_MARGIN = 9 };
     const struct mw_plot *plot = sheet->plot;
+    size_t margin = longest_label(plot) + 2;
 
     if (sheet->lanes_height == 0)
         return;
+    /* gnuplot leaves room for the tics alone. */
+    if (margin > USUAL_MARGIN)
+        fprintf(sheet->out, "set lmargin %zu\n", margin);
     fputs("set xzeroaxis linetype 1 linecolor rgb '#666666' linewidth 1\n", sheet->out);
     for (size_t i = 0; i < plot->lane_count; i++) {
         if (plot->lanes[i].label)
@@ -134,7 +153,7 @@ void mw_sheet_write_lane_words(struct sheet *sheet)
     if (sheet->lanes_height == 0)
         return;
     for (size_t i = 0; i < plot->lane_count; i++)
-        mw_sheet_write_word(sheet, plot->lanes[i].label, "", 16);
+        mw_sheet_write_word(sheet, plot->lanes[i].label, "", LABEL_COLUMNS);
     for (size_t i = 0; i < plot->box_count; i++) {
         struct box_name name = name_of(sheet, &plot->boxes[i]);
 

@@ -13,16 +13,33 @@ size_t mw_sheet_letters_in(const char *text)
     return count;
 }
 
+static int64_t to_ns(double s)
+{
+    return fabs(s) < 9e9 ? llround(s * 1e9) : 0;
+}
+
+char *mw_sheet_word_time(char buffer[static WAITED_SIZE], double total_s, double waited_s)
+{
+    char total[MW_FORMAT_SIZE], waited[MW_FORMAT_SIZE];
+    /* Next to nothing is not worth the room. */
+    bool waits = waited_s > total_s / 100;
+
+    snprintf(buffer, WAITED_SIZE, "%s%s%s%s", mw_format_duration(total, to_ns(total_s)),
+             waits ? " + " : "", waits ? mw_format_duration(waited, to_ns(waited_s)) : "",
+             waits ? " waiting" : "");
+    return buffer;
+}
+
 char *mw_sheet_function_tail(char buffer[static FUNCTION_TAIL_SIZE],
                              const struct mw_plot_function *function)
 {
-    char calls[MW_FORMAT_SIZE], total[MW_FORMAT_SIZE];
-    double ns = function->total_s * 1e9;
+    char calls[MW_FORMAT_SIZE], total[WAITED_SIZE];
+    bool ended = !isnan(function->total_s);
 
-    mw_format_count(calls, (int64_t)function->calls);
-    mw_format_duration(total, fabs(ns) < 9e18 ? llround(ns) : 0);
-    snprintf(buffer, FUNCTION_TAIL_SIZE, ", %s %s, %s", calls,
-             function->calls == 1 ? "call" : "calls", isnan(ns) ? "not ended" : total);
+    snprintf(
+        buffer, FUNCTION_TAIL_SIZE, ", %s %s, %s", mw_format_count(calls, (int64_t)function->calls),
+        function->calls == 1 ? "call" : "calls",
+        ended ? mw_sheet_word_time(total, function->total_s, function->waited_s) : "not ended");
     return buffer;
 }
 
@@ -46,33 +63,72 @@ double mw_sheet_plot_width(const struct sheet *sheet)
     return fmax(sheet->width - (14 + legend) * sheet->look->cell_width, sheet->width / 4.0);
 }
 
-bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *curve)
-{
-    for (size_t i = 0; i < curve->point_count && !sheet->look->characters; i++) {
-        const struct mw_plot_point *point = &curve->points[i];
+/* How many points of a curve have a band that can be seen, mostly above the line or below it. */
+struct bands {
+    size_t above, below;
+};
 
-        if (point->low < point->value || point->high > point->value)
-            return true;
-    }
-    return false;
+static bool has_band_at(const struct sheet *sheet, const struct mw_plot_point *point)
+{
+    double pixel = sheet->y.high * sheet->y.per_unit / sheet->height;
+
+    return fmax(point->high, point->value) - fmin(point->low, point->value) > 2 * pixel;
 }
 
-static bool has_bands(const struct sheet *sheet)
+/* A band as wide as a line is hidden by the line. */
+static struct bands measure_bands(const struct sheet *sheet, const struct mw_plot_curve *curve)
 {
-    for (size_t i = 0; i < sheet->plot->curve_count; i++) {
-        const struct mw_plot_curve *curve = &sheet->plot->curves[i];
+    double pixel_s = (sheet->plot->to_s - sheet->plot->from_s) / sheet->width;
+    struct bands bands = {0, 0};
 
-        if (curve->kind != MW_CURVE_GROWTH && mw_sheet_has_band(sheet, curve))
-            return true;
+    for (size_t i = 0, end; i < curve->point_count; i = end + 1) {
+        for (end = i; end < curve->point_count && has_band_at(sheet, &curve->points[end]);)
+            end++;
+        if (end == i || end == curve->point_count ||
+            curve->points[end].t_s - curve->points[i].t_s < 3 * pixel_s)
+            continue;
+        for (const struct mw_plot_point *point = &curve->points[i]; point < &curve->points[end];
+             point++) {
+            bool above = point->high - point->value > point->value - point->low;
+
+            bands.above += above;
+            bands.below += !above;
+        }
     }
-    return false;
+    return bands;
+}
+
+bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *curve)
+{
+    struct bands bands = measure_bands(sheet, curve);
+
+    return !sheet->look->characters &&
+           (curve->kind == MW_CURVE_GROWTH || bands.above + bands.below > 0);
+}
+
+/* Bands that lie above their lines are what was reached in between samples. */
+static const char *name_bands(const struct sheet *sheet)
+{
+    struct bands all = {0, 0};
+
+    for (size_t i = 0; i < sheet->plot->curve_count && !sheet->look->characters; i++) {
+        struct bands bands = measure_bands(sheet, &sheet->plot->curves[i]);
+
+        if (mw_sheet_is_drawn_over(&sheet->plot->curves[i]))
+            continue;
+        all.above += bands.above;
+        all.below += bands.below;
+    }
+    if (all.above + all.below == 0)
+        return NULL;
+    return all.above > all.below ? BETWEEN_ENTRY : RANGE_ENTRY;
 }
 
 /* The longest name in the legend, as far as it is shown. */
 static unsigned longest_entry(const struct sheet *sheet, unsigned columns)
 {
     const struct mw_plot *plot = sheet->plot;
-    size_t longest = sheet->legend.bands   ? sizeof BAND_ENTRY - 1
+    size_t longest = sheet->legend.bands   ? strlen(sheet->legend.bands)
                      : plot->gap_count > 0 ? sizeof GAP_ENTRY - 1
                                            : 0;
 
@@ -127,9 +183,9 @@ void mw_sheet_plan_legend(struct sheet *sheet)
     size_t functions = coloured_functions(sheet), curves = plot->curve_count;
     size_t ground, entries, room;
 
-    legend->bands = has_bands(sheet);
-    ground = (size_t)(plot->gap_count > 0) + legend->bands + (sheet->plot->lanes_left_out > 0) +
-             (functions < plot->function_count);
+    legend->bands = name_bands(sheet);
+    ground = (size_t)(plot->gap_count > 0) + (legend->bands != NULL) +
+             (sheet->plot->lanes_left_out > 0) + (functions < plot->function_count);
     entries = curves + functions + ground;
     room = legend_room(sheet, entries);
     if (entries > room) {

@@ -58,6 +58,15 @@ struct mw_plot_limit {
     const char *label;
 };
 
+/*
+ * Something that happened: a flag above the curves. label says what in a word or two ("restarted");
+ * text is told where a picture has tooltips. Those that are too close, or too many, are counted.
+ */
+struct mw_plot_event {
+    double t_s;
+    const char *label, *text;
+};
+
 /* A stretch of time in which nothing was recorded. */
 struct mw_plot_gap {
     double from_s, to_s;
@@ -70,7 +79,8 @@ struct mw_plot_gap {
 struct mw_plot_function {
     const char *name;
     uint64_t calls;
-    double total_s; /* of those that ended; NAN: none did */
+    double total_s;  /* of those that ended; NAN: none did */
+    double waited_s; /* in which generators and tasks were suspended, beside that */
 };
 
 enum { MW_PLOT_COLOURED_FUNCTIONS = 8 };
@@ -78,7 +88,7 @@ enum { MW_PLOT_COLOURED_FUNCTIONS = 8 };
 /* What is told of one call, or of several that are too close to be drawn apart. NAN: not known. */
 struct mw_plot_calls {
     uint64_t count;
-    double total_s;
+    double total_s, waited_s;
     double growth_bytes, peak_bytes;
 };
 
@@ -87,7 +97,7 @@ struct mw_plot_calls {
  * (to_s, to_bytes). to_s is NAN for a call that never ended.
  */
 struct mw_plot_span {
-    size_t function;
+    size_t function, curve; /* whose it is, and on which curve it stands */
     double from_s, to_s;
     double from_bytes, to_bytes;
     unsigned depth; /* 0 for the outermost call of its thread or task */
@@ -114,13 +124,15 @@ struct mw_plot {
     const char *subtitle; /* smaller, below the title; NULL for none */
     double from_s, to_s;  /* the time axis; from_s < to_s */
     const char *y_label;  /* what is measured, say "resident memory (RSS)" */
-    bool readings; /* it is read now and then, as PSS is: dots, and straight lines between them */
+    bool readings; /* it is read now and then, as PSS is: dots, between which nothing is known */
     const struct mw_plot_curve *curves;
     size_t curve_count;
     const struct mw_plot_peak *peaks;
     size_t peak_count;
     const struct mw_plot_limit *limits;
     size_t limit_count;
+    const struct mw_plot_event *events; /* in the order of time */
+    size_t event_count;
     const struct mw_plot_gap *gaps;
     size_t gap_count;
     const struct mw_plot_function *functions;

@@ -69,27 +69,115 @@ static struct box label_box(const struct sheet *sheet, const struct mw_plot_peak
     };
 }
 
+/* --- what a label would cover ----------------------------------------------------------------- */
+
+static double x_of(const struct sheet *sheet, double t_s)
+{
+    return (t_s / sheet->x.per_unit - sheet->x.low) / (sheet->x.high - sheet->x.low);
+}
+
+static double y_of(const struct sheet *sheet, double bytes)
+{
+    return bytes / sheet->y.per_unit / sheet->y.high;
+}
+
+/* Whether a straight line from one point to another, the second not left of the first, crosses. */
+static bool crosses(const struct box *box, double x1, double y1, double x2, double y2)
+{
+    double from = fmax(x1, box->left), to = fmin(x2, box->right);
+    double slope = x2 > x1 ? (y2 - y1) / (x2 - x1) : 0;
+    double first = x2 > x1 ? y1 + slope * (from - x1) : y1;
+    double last = x2 > x1 ? y1 + slope * (to - x1) : y2;
+
+    /* What is not known is NAN, and crosses nothing. */
+    return from <= to && fmin(first, last) < box->top && fmax(first, last) > box->bottom;
+}
+
+static bool covers_curve(const struct sheet *sheet, const struct box *box,
+                         const struct mw_plot_curve *curve)
+{
+    bool straight = mw_sheet_is_drawn_over(curve);
+
+    for (size_t i = 0; i + 1 < curve->point_count; i++) {
+        const struct mw_plot_point *one = &curve->points[i], *next = one + 1;
+        double x1 = x_of(sheet, one->t_s), x2 = x_of(sheet, next->t_s);
+        double y1 = y_of(sheet, one->value), y2 = y_of(sheet, next->value);
+
+        if (straight ? crosses(box, x1, y1, x2, y2)
+                     : crosses(box, x1, y1, x2, y1) || crosses(box, x2, y1, x2, y2))
+            return true;
+    }
+    return false;
+}
+
+static bool covers_bracket(const struct sheet *sheet, const struct box *box,
+                           const struct mw_plot_span *span, double t_s, double bytes)
+{
+    double reach = mw_sheet_bracket_s(sheet, span), size = mw_sheet_bracket_bytes(sheet, span);
+    struct box bracket = {
+        .left = x_of(sheet, t_s - reach),
+        .right = x_of(sheet, t_s + reach),
+        .bottom = y_of(sheet, bytes - size),
+        .top = y_of(sheet, bytes + size),
+    };
+
+    return overlap(box, &bracket);
+}
+
+/* How many lines and brackets a label would lie on. */
+static size_t count_covered(const struct sheet *sheet, const struct box *box)
+{
+    const struct mw_plot *plot = sheet->plot;
+    size_t count = 0;
+
+    for (size_t i = 0; i < plot->curve_count; i++)
+        count += covers_curve(sheet, box, &plot->curves[i]);
+    for (size_t i = 0; i < plot->span_count; i++) {
+        const struct mw_plot_span *span = &plot->spans[i];
+
+        count += span->function < coloured_functions(sheet) &&
+                 (covers_bracket(sheet, box, span, span->from_s, span->from_bytes) ||
+                  covers_bracket(sheet, box, span, span->to_s, span->to_bytes));
+    }
+    for (size_t i = 0; i < plot->limit_count; i++)
+        count +=
+            crosses(box, x_of(sheet, plot->limits[i].from_s), y_of(sheet, plot->limits[i].bytes),
+                    x_of(sheet, plot->limits[i].to_s), y_of(sheet, plot->limits[i].bytes));
+    return count;
+}
+
+/* --- where it stands -------------------------------------------------------------------------- */
+
 enum { MOST_LABELS = 16 };
 
-/* Looks for a side where the label is inside the plot and covers none of those before it. */
+static bool fits(const struct box *box, const struct box *placed, size_t placed_count)
+{
+    for (size_t i = 0; i < placed_count; i++) {
+        if (overlap(box, &placed[i]))
+            return false;
+    }
+    return box->left >= 0 && box->right <= 1 && box->bottom >= 0 && box->top <= 1.02;
+}
+
+/* Of the sides where the label is inside the plot and covers no other label, the one where it
+ * covers least of the picture. */
 static bool place_label(const struct sheet *sheet, const struct mw_plot_peak *peak,
                         struct box *placed, size_t placed_count, struct side *ret_side)
 {
     static const struct side sides[] = {{1, 1}, {-1, 1}, {1, -1}, {-1, -1}};
+    size_t least = SIZE_MAX;
 
     for (size_t i = 0; i < MW_COUNT(sides); i++) {
         struct box box = label_box(sheet, peak, sides[i]);
-        bool fits = box.left >= 0 && box.right <= 1 && box.bottom >= 0 && box.top <= 1.02;
+        size_t covered = fits(&box, placed, placed_count) ? count_covered(sheet, &box) : SIZE_MAX;
 
-        for (size_t j = 0; j < placed_count && fits; j++)
-            fits = !overlap(&box, &placed[j]);
-        if (!fits)
+        if (covered >= least)
             continue;
+        least = covered;
         placed[placed_count] = box;
         *ret_side = sides[i];
-        return true;
     }
-    return false;
+    return least < SIZE_MAX;
 }
 
 void mw_sheet_write_peak_labels(const struct sheet *sheet)
@@ -103,7 +191,7 @@ void mw_sheet_write_peak_labels(const struct sheet *sheet)
     size_t count = 0;
 
     if (!sheet->look->characters)
-        fputs("set style textbox opaque noborder fillcolor rgb '#50ffffff' margins 0.4,0.3\n",
+        fputs("set style textbox opaque noborder fillcolor rgb '#30ffffff' margins 0.4,0.3\n",
               sheet->out);
     for (size_t i = 0; i < plot->peak_count && count < MOST_LABELS; i++) {
         const struct mw_plot_peak *peak = &plot->peaks[i];

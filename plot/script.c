@@ -83,6 +83,7 @@ static void write_words(struct sheet *sheet)
         mw_sheet_write_word(sheet, plot->peaks[i].label, "", letters / 3);
     for (size_t i = 0; i < plot->limit_count; i++)
         mw_sheet_write_word(sheet, plot->limits[i].label, "", letters / 2);
+    mw_sheet_write_flag_words(sheet);
     mw_sheet_write_lane_words(sheet);
     fputs("END\nname(i) = $words[i][2:*]\n", sheet->out);
 }
@@ -137,17 +138,20 @@ static void write_headings(const struct sheet *sheet)
 {
     FILE *out = sheet->out;
     bool subtitle = sheet->plot->subtitle && *sheet->plot->subtitle;
-    unsigned line = 1;
+    /* Flags have a line between them and the plot. */
+    unsigned line = sheet->flag_count > 0 ? 2 : 1;
 
     if (!sheet->look->characters) {
-        fprintf(out, "set tmargin %s\n", subtitle ? "4" : "3");
-        fprintf(out, "set label 1 name(%d) at graph 0, graph 1 left offset 0, %s font '%s,14'\n",
-                WORD_TITLE, subtitle ? "2.2" : "1.1", sheet->look->bold);
+        double flags = line - 1;
+
+        fprintf(out, "set tmargin %g\n", (subtitle ? 4 : 3) + flags);
+        fprintf(out, "set label 1 name(%d) at graph 0, graph 1 left offset 0, %g font '%s,14'\n",
+                WORD_TITLE, (subtitle ? 2.2 : 1.1) + flags, sheet->look->bold);
         if (subtitle)
             fprintf(out,
-                    "set label 2 name(%d) at graph 0, graph 1 left offset 0, 1 font '%s,10' "
+                    "set label 2 name(%d) at graph 0, graph 1 left offset 0, %g font '%s,10' "
                     "textcolor rgb '#666666'\n",
-                    WORD_SUBTITLE, sheet->look->font);
+                    WORD_SUBTITLE, 1 + flags, sheet->look->font);
         return;
     }
     fprintf(out, "set label 3 name(%d) at graph 0, graph 1 left offset -7, %u\n", WORD_Y_LABEL,
@@ -171,6 +175,9 @@ static void write_axes(const struct sheet *sheet)
     fputs("\nset ytics nomirror out ", out);
     mw_axis_write_tics(out, &sheet->y);
     fprintf(out, "\nset xlabel 'time since start in %s'\n", sheet->x.unit);
+    /* gnuplot's own margin lays a legend below over the lower half of that label. */
+    if (sheet->legend.below && !characters)
+        fputs("set bmargin 5.5\n", out);
     if (characters) {
         fputs("set border 3\nset lmargin 9\nset rmargin 2\n", out);
         return;
@@ -254,6 +261,7 @@ static void write_script(struct sheet *sheet, const char *output_path)
 {
     sheet->block = (struct mw_block){sheet->out, &sheet->x, &sheet->y};
     mw_sheet_plan_legend(sheet);
+    mw_sheet_plan_flags(sheet);
     fputs("# Drawn by memwatch; gnuplot 5.4 or later runs this.\nset encoding utf8\n", sheet->out);
     write_words(sheet);
     mw_sheet_write_tips(sheet);
@@ -265,6 +273,7 @@ static void write_script(struct sheet *sheet, const char *output_path)
     mw_sheet_write_key(sheet);
     mw_sheet_write_peak_labels(sheet);
     mw_sheet_write_limit_labels(sheet);
+    mw_sheet_write_flag_labels(sheet);
     if (sheet->plot->curve_count == 0)
         fputs("set label 4 'nothing was recorded' at graph 0.5, graph 0.5 center\n", sheet->out);
     mw_sheet_write_drawing(sheet);

@@ -29,8 +29,16 @@ struct legend {
     bool below;
     unsigned columns;         /* of letters in an entry's name */
     size_t curves, functions; /* how many have an entry of their own */
-    bool bands;               /* there are bands, and an entry that says what they are */
+    const char *bands;        /* the entry that says what they are; NULL: there are none */
 };
+
+/* Events that have one flag: from first on, so many. */
+struct flag {
+    size_t first, count;
+    bool left; /* its label is left of it: on the right there is no room */
+};
+
+enum { MOST_FLAGS = 8 };
 
 /* How a line is drawn. */
 struct stroke {
@@ -51,6 +59,8 @@ struct sheet {
     double floor;                       /* where the lanes end, in units of memory: below 0 */
     struct mw_block block;
     struct legend legend;
+    struct flag flags[MOST_FLAGS];
+    size_t flag_count;
     size_t clauses; /* of the plot command, so far */
     bool failed;    /* out of memory */
 };
@@ -93,10 +103,15 @@ static inline size_t limit_word(const struct sheet *sheet, size_t limit)
     return peak_word(sheet, sheet->plot->peak_count) + limit;
 }
 
+static inline size_t flag_word(const struct sheet *sheet, size_t flag)
+{
+    return limit_word(sheet, sheet->plot->limit_count) + flag;
+}
+
 /* The lanes' labels, and behind them those of the boxes that have one. */
 static inline size_t lane_word(const struct sheet *sheet, size_t lane)
 {
-    return limit_word(sheet, sheet->plot->limit_count) + lane;
+    return flag_word(sheet, sheet->flag_count) + lane;
 }
 
 /* The functions behind those that have a colour of their own. */
@@ -104,7 +119,8 @@ static inline size_t lane_word(const struct sheet *sheet, size_t lane)
 
 /* The entries of what is drawn below the curves. */
 #define GAP_ENTRY "not recorded"
-#define BAND_ENTRY "reached in between"
+#define RANGE_ENTRY "lowest to highest"
+#define BETWEEN_ENTRY "reached in between"
 
 /* script.c */
 
@@ -113,7 +129,7 @@ void mw_sheet_write_word(struct sheet *sheet, const char *text, const char *tail
 
 /* legend.c */
 
-/* Whether a curve is drawn with a band between its lowest and highest values. */
+/* Whether a curve has a band between its lowest and highest values that can be seen. */
 bool mw_sheet_has_band(const struct sheet *sheet, const struct mw_plot_curve *curve);
 
 /* Decides which curves and functions have an entry of their own, and where the entries stand. */
@@ -123,7 +139,11 @@ void mw_sheet_write_key(const struct sheet *sheet);
 /* The width of the plot in the unit of the canvas, about: gnuplot alone knows its letters. */
 double mw_sheet_plot_width(const struct sheet *sheet);
 
-/* ": 3 calls, 1.20 s": the end of a function's entry. */
+/* "1.20 s + 300 ms waiting" */
+enum { WAITED_SIZE = 64 };
+char *mw_sheet_word_time(char buffer[static WAITED_SIZE], double total_s, double waited_s);
+
+/* ", 3 calls, 1.20 s + 300 ms waiting": the end of a function's entry. */
 enum { FUNCTION_TAIL_SIZE = 96 };
 char *mw_sheet_function_tail(char buffer[static FUNCTION_TAIL_SIZE],
                              const struct mw_plot_function *function);
@@ -139,6 +159,10 @@ size_t mw_sheet_letters_in(const char *text);
 
 /* The data and the plot command. */
 void mw_sheet_write_drawing(struct sheet *sheet);
+/* It is laid over what was measured, and goes straight from point to point. */
+bool mw_sheet_is_drawn_over(const struct mw_plot_curve *curve);
+/* Its points are readings: dots, between which nothing is known. */
+bool mw_sheet_is_readings(const struct sheet *sheet, const struct mw_plot_curve *curve);
 /* "plot " or the comma behind the clause before. */
 void mw_sheet_begin_clause(struct sheet *sheet);
 void mw_sheet_write_entry(const struct sheet *sheet, bool shown, size_t word);
@@ -148,6 +172,9 @@ void mw_sheet_write_entry(const struct sheet *sheet, bool shown, size_t word);
  * -1 the border's - and |, which read best but need colours to be told apart.
  */
 void mw_sheet_write_stroke(const struct sheet *sheet, const struct stroke *stroke, size_t place);
+
+/* The colour of a curve, but for letters. */
+const char *mw_sheet_curve_colour(const struct sheet *sheet, size_t curve);
 
 /* Functions take the places in the palette behind those of the curves. */
 size_t mw_sheet_function_place(const struct sheet *sheet, size_t function);
@@ -165,15 +192,31 @@ void mw_sheet_write_limit_labels(const struct sheet *sheet);
 void mw_sheet_write_limit_block(const struct sheet *sheet);
 void mw_sheet_write_limit_clause(struct sheet *sheet);
 
+/* events.c: flags above the curves */
+
+/* Decides which events share a flag. */
+void mw_sheet_plan_flags(struct sheet *sheet);
+void mw_sheet_write_flag_words(struct sheet *sheet);
+void mw_sheet_write_flag_labels(const struct sheet *sheet);
+void mw_sheet_write_flag_block(const struct sheet *sheet);
+void mw_sheet_write_flag_clause(struct sheet *sheet);
+
+/* What happened at a flag, for its tooltip. */
+void mw_sheet_write_flag_tip(struct sheet *sheet, const struct flag *flag);
+
 /* brackets.c */
 
 void mw_sheet_write_bracket_blocks(const struct sheet *sheet);
 void mw_sheet_write_bracket_clauses(struct sheet *sheet);
 
+/* How far a bracket reaches from its moment, in bytes up and down, and in seconds. */
+double mw_sheet_bracket_bytes(const struct sheet *sheet, const struct mw_plot_span *span);
+double mw_sheet_bracket_s(const struct sheet *sheet, const struct mw_plot_span *span);
+
 /* Whether a moment is on the time axis. */
 bool mw_sheet_shows(const struct sheet *sheet, double t_s);
 
-/* tips.c: the tooltips of curves, brackets and boxes */
+/* tips.c: the tooltips of curves, brackets, boxes and flags */
 
 void mw_sheet_write_tips(struct sheet *sheet);
 void mw_sheet_write_tip_blocks(const struct sheet *sheet);

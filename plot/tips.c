@@ -19,15 +19,14 @@ static void write_tip(struct sheet *sheet, size_t function, const struct mw_plot
     const char *name = function < sheet->plot->function_count
                            ? sheet->plot->functions[function].name
                            : "several functions";
-    char tail[256], count[MW_FORMAT_SIZE], size[MW_FORMAT_SIZE];
-    double ns = calls->total_s * 1e9;
+    char tail[256], count[MW_FORMAT_SIZE], size[MW_FORMAT_SIZE], time[WAITED_SIZE];
     int length = 0;
 
     if (calls->count > 1)
         length = snprintf(tail, sizeof tail, ", %s calls",
                           mw_format_count(count, (int64_t)calls->count));
     length += snprintf(tail + length, sizeof tail - (size_t)length, ", %s",
-                       mw_format_duration(count, fabs(ns) < 9e18 ? llround(ns) : 0));
+                       mw_sheet_word_time(time, calls->total_s, calls->waited_s));
     if (fabs(calls->growth_bytes) < 9e18)
         length += snprintf(tail + length, sizeof tail - (size_t)length, ", %s%s",
                            calls->growth_bytes < 0 ? "" : "+",
@@ -83,12 +82,15 @@ void mw_sheet_write_tips(struct sheet *sheet)
             sheet->failed = true;
     }
     write_call_tips(sheet);
+    for (size_t i = 0; i < sheet->flag_count; i++)
+        mw_sheet_write_flag_tip(sheet, &sheet->flags[i]);
     /* The number comes first: a tooltip that began with "image" would load a picture. */
     fprintf(sheet->out,
             "END\n"
             "tip(i, x, y) = sprintf(\"%%.4g %s at %%.4g %s\\n\", y, x) . $tips[i][2:*]\n"
-            "lane_tip(i, x) = sprintf(\"from %%.4g %s\\n\", x) . $tips[i][2:*]\n",
-            sheet->y.name, sheet->x.name, sheet->x.name);
+            "lane_tip(i, x) = sprintf(\"from %%.4g %s\\n\", x) . $tips[i][2:*]\n"
+            "flag_tip(i, x) = sprintf(\"at %%.4g %s\\n\", x) . $tips[i][2:*]\n",
+            sheet->y.name, sheet->x.name, sheet->x.name, sheet->x.name);
 }
 
 /* --- where they are --------------------------------------------------------------------------- */
@@ -133,11 +135,28 @@ static void write_box_points(const struct sheet *sheet, size_t first_tip)
     fputs("END\n", sheet->out);
 }
 
+static void write_flag_points(const struct sheet *sheet, size_t first_tip)
+{
+    /* A hair inside the plot: what is rounded out of it has no tooltip. */
+    double top = 0.998 * sheet->y.high;
+
+    fputs("$raised << END\n", sheet->out);
+    for (size_t i = 0; i < sheet->flag_count; i++)
+        fprintf(sheet->out, "%.10g %.10g %zu\n",
+                sheet->plot->events[sheet->flags[i].first].t_s / sheet->x.per_unit, top,
+                first_tip + i);
+    fputs("END\n", sheet->out);
+}
+
 void mw_sheet_write_tip_blocks(const struct sheet *sheet)
 {
-    if (!sheet->look->tooltips || sheet->plot->span_count + sheet->plot->box_count == 0)
+    size_t tips = sheet->plot->curve_count + 1;
+
+    if (!sheet->look->tooltips)
         return;
-    write_box_points(sheet, sheet->plot->curve_count + write_bracket_points(sheet) + 1);
+    tips += write_bracket_points(sheet);
+    write_box_points(sheet, tips);
+    write_flag_points(sheet, tips + box_tips(sheet));
 }
 
 /* About 100 points a curve, 3000 in all. */
@@ -174,4 +193,5 @@ void mw_sheet_write_tip_clauses(struct sheet *sheet)
         brackets += has_bracket_tip(sheet, &sheet->plot->spans[i], brackets);
     write_clause(sheet, brackets > 0, "$entries", "tip(int($3), $1, $2)");
     write_clause(sheet, box_tips(sheet) > 0, "$touch", "lane_tip(int($3), $4)");
+    write_clause(sheet, sheet->flag_count > 0, "$raised", "flag_tip(int($3), $1)");
 }

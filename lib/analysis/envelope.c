@@ -12,7 +12,7 @@ struct mw_envelope {
     size_t columns;
     const struct mw_hole *holes;
     size_t hole_count, next_hole;
-    const double *column_highs; /* NULL: nothing is known but the samples */
+    const struct mw_envelope_high *column_highs; /* NULL: nothing is known but the samples */
 
     /* The value that holds now, and since when (inside the window). */
     bool holds;
@@ -62,7 +62,7 @@ void mw_envelope_free(struct mw_envelope *envelope)
     free(envelope);
 }
 
-void mw_envelope_raise(struct mw_envelope *envelope, const double *column_highs)
+void mw_envelope_raise(struct mw_envelope *envelope, const struct mw_envelope_high *column_highs)
 {
     envelope->column_highs = column_highs;
 }
@@ -139,11 +139,12 @@ static void emit_band(struct mw_envelope *envelope)
 /* Turns the column that is full into points: nothing, one step, or part of a band. */
 static void end_column(struct mw_envelope *envelope)
 {
-    bool raised =
-        envelope->column_highs && envelope->column_highs[envelope->column] > envelope->high;
+    const struct mw_envelope_high *known =
+        envelope->column_highs ? &envelope->column_highs[envelope->column] : NULL;
+    bool raised = known && known->bytes > envelope->high && known->least <= envelope->high;
 
     if (raised)
-        envelope->high = envelope->column_highs[envelope->column];
+        envelope->high = known->bytes;
     if (raised || envelope->changes > 1) {
         emit_band(envelope);
         return;

@@ -38,11 +38,18 @@ struct mw_envelope *mw_envelope_new(int64_t from_us, int64_t to_us, size_t colum
 size_t mw_envelope_column(const struct mw_envelope *envelope, int64_t t_us);
 
 /*
- * Before the first sample: what is known from elsewhere to have been reached in each column, in
- * bytes, or -INFINITY. It widens the band of a column where it is above all samples, and must stay
- * where it is.
+ * What is known from elsewhere to have been reached, at a moment somewhere around a column. It
+ * belongs to the columns whose samples come near it: those that reach `least`.
  */
-void mw_envelope_raise(struct mw_envelope *envelope, const double *column_highs);
+struct mw_envelope_high {
+    double bytes, least; /* -INFINITY: nothing is known */
+};
+
+/*
+ * Before the first sample: one for each column, which widens its band where it is above all
+ * samples. They must stay where they are.
+ */
+void mw_envelope_raise(struct mw_envelope *envelope, const struct mw_envelope_high *column_highs);
 
 /* NULL is fine. */
 void mw_envelope_free(struct mw_envelope *envelope);

@@ -52,6 +52,7 @@ static void join(struct mw_span *last, const struct mw_span *span)
     last->open = last->open || span->open;
     last->calls += span->calls;
     last->duration_ns = add_ns(last->duration_ns, span->duration_ns);
+    last->suspended_ns = add_ns(last->suspended_ns, span->suspended_ns);
     last->growth_bytes = add_bytes(last->growth_bytes, span->growth_bytes);
     last->peak_bytes = fmax(last->peak_bytes, span->peak_bytes); /* passes over NAN */
 }

@@ -19,11 +19,13 @@
 /* One call, or several. What is not known of memory is NAN. */
 struct mw_span {
     size_t function;
+    size_t curve;   /* that it stands on: passed on, and not looked at */
     unsigned depth; /* the least of all calls */
     int64_t from_us, to_us;
     bool open; /* a call had not ended: to_us is where the record of it ends */
     uint64_t calls;
-    int64_t duration_ns;             /* of all calls together */
+    int64_t duration_ns;             /* of all calls together, */
+    int64_t suspended_ns;            /* without the time in which they waited */
     double from_bytes, to_bytes;     /* at the first entry and at the last exit */
     double growth_bytes, peak_bytes; /* the sum and the highest */
 };

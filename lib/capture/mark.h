@@ -29,9 +29,10 @@ struct mw_mark_site {
 struct mw_mark {
     enum mw_mark_kind kind;
     pid_t pid, tid;
-    uint32_t
-        track;    /* 0: the thread tid itself; else a task or generator of the process, by number */
-    int64_t t_ns; /* CLOCK_MONOTONIC */
+    /* 0: the thread tid itself; else a task of the process, or from 2^31 on a generator, by number
+     */
+    uint32_t track;
+    int64_t t_ns;                    /* CLOCK_MONOTONIC */
     uint32_t order;                  /* among those that were taken at once */
     const struct mw_mark_site *site; /* of the kinds that are about a function */
     int64_t resident_kib;            /* RSS of the process at that moment; -1: was not read */

@@ -124,6 +124,9 @@ struct mw_function {
     struct mw_peak peak;   /* the highest of a call; bounded where those of all calls are */
 };
 
+/* What recordings of earlier versions count among the tasks. */
+#define MW_TRACK_GENERATORS (INT64_C(1) << 31)
+
 /* A call of a function. */
 struct mw_call {
     int64_t function; /* id */
@@ -131,7 +134,8 @@ struct mw_call {
     uint64_t number;  /* 1 for the first call of the function, and so on in the order of entry */
     /*
      * What it was stacked in, together with depth: a thread by its id, or a task or generator by
-     * its number with a minus sign. Calls with the same process and track lie within each other.
+     * its number with a minus sign: those of generators are MW_TRACK_GENERATORS and more. Calls
+     * with the same process and track lie within each other.
      */
     int64_t track;
     int64_t thread;         /* in which it was entered */

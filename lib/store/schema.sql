@@ -250,7 +250,8 @@ CREATE TABLE call (
     process            INTEGER REFERENCES process, -- null: not known
     thread             INTEGER NOT NULL, -- its id, in which the call was entered
     track              INTEGER NOT NULL, -- the task or generator that made the call, a number within
-                                         -- the process; 0: the thread itself
+                                         -- the process, of generators 2^31 or more (up to version 2
+                                         -- any); 0: the thread itself
     depth              INTEGER NOT NULL, -- open calls below it in its thread or track
     duration_ns        INTEGER,          -- without suspended_ns; null: had not ended
     suspended_ns       INTEGER NOT NULL, -- its track waited

@@ -128,6 +128,19 @@ char *mw_text_command(const char *const *arguments, size_t count)
     return mw_text_printable(line);
 }
 
+static bool is_title(const char *argument)
+{
+    size_t word = strcspn(argument, " ");
+
+    return word > 0 && argument[word] == ' ' && !memchr(argument, '/', word);
+}
+
+char *mw_text_process(const char *const *arguments, size_t count)
+{
+    return count == 1 && is_title(arguments[0]) ? mw_text_printable(arguments[0])
+                                                : mw_text_command(arguments, count);
+}
+
 char *mw_text_shorten(const char *text, size_t columns)
 {
     mw_auto_free char *line = mw_text_printable(text);

@@ -27,6 +27,13 @@ char *mw_text_printable(const char *text);
 char *mw_text_command(const char *const *arguments, size_t count);
 
 /*
+ * The command line of a process: the same, but for one that has replaced its arguments by a title,
+ * as servers do ("redis-server *:6379", "nginx: master process …"): that has no quotes. A single
+ * argument with blanks is such a title, unless its first word is a path.
+ */
+char *mw_text_process(const char *const *arguments, size_t count);
+
+/*
  * The printable text cut to at most columns characters, with "…" as the last where it was longer.
  * Counts a character a column (wide characters take two: the line is then longer than asked for).
  */

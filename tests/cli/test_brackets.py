@@ -1,6 +1,7 @@
 """memwatch plot: the functions of a recording, as brackets, as boxes, and as a flame chart."""
 
 import re
+import sqlite3
 import subprocess
 import time
 import xml.etree.ElementTree
@@ -57,17 +58,12 @@ def boxes(script, name="boxes"):
 # --- brackets --------------------------------------------------------------------------------
 
 
-def test_call_is_two_brackets_at_time_and_memory(folder):
+def test_call_is_two_brackets_on_the_curve(folder):
     record(folder, [Call("load", 2_000_000, 5_000_000, enter_kib=111 * MIB, exit_kib=155 * MIB)])
-    assert brackets(script_of(folder), 1) == [(2, 111, 1), (5, 155, -1)]
-
-
-def test_memory_that_a_call_does_not_know_is_that_of_the_curve(folder):
-    record(folder, [Call("load", 2_000_000, 5_000_000)])
     assert brackets(script_of(folder), 1) == [(2, 120, 1), (5, 150, -1)]
 
 
-def test_memory_of_another_metric_is_that_of_the_curve(folder):
+def test_call_stands_on_the_curve_of_another_metric(folder):
     record(folder, [Call("load", 2_000_000, 5_000_000, enter_kib=111 * MIB, exit_kib=155 * MIB)])
     assert [memory for _, memory, _ in brackets(script_of(folder, "--metric", "shared"), 1)] == [0, 0]
 
@@ -183,12 +179,74 @@ def test_flame_has_a_lane_for_each_depth(folder):
 
 
 def test_flame_has_lanes_for_each_task(folder):
-    calls = [Call("job", 1_000_000, 2_000_000, track=task) for task in (17, 4, 99)]
+    calls = [Call("job", 1_000_000, 2_000_000, thread=task) for task in (17, 4, 99)]
     record(folder, calls)
     script = script_of(folder, "--flame")
     assert len({bottom for _, _, bottom in boxes(script)}) == 3
-    for label in ("task 1", "task 2", "task 3"):
+    for label in ("thread 1", "thread 2", "thread 3"):
         assert label in words_of(script)
+
+
+def test_lanes_are_called_what_they_are(folder):
+    generator = 2**31
+    record(folder, [Call("main", 1_000_000, 9_000_000, thread=4711),
+                    Call("work", 1_000_000, 8_000_000, thread=4712),
+                    Call("step", 2_000_000, 8_000_000, thread=4711, track=1),
+                    Call("rows", 3_000_000, 8_000_000, thread=4711, track=generator),
+                    Call("rows", 3_000_000, 8_000_000, thread=4711, track=generator + 5)])
+    words = words_of(script_of(folder, "--flame"))
+    labels = ["main thread", "thread 2", "task 1", "generator 1", "generator 2"]
+    assert [word for word in words if word in labels] == labels
+
+
+def test_every_function_of_the_legend_is_in_a_lane(folder):
+    calls = [Call("main", 100_000, 9_900_000, track=1)]
+    for task in range(60):
+        calls.append(Call("handle", 200_000 + task, 3_000_000, 0, track=2 + task))
+        calls.append(Call("query", 300_000 + task, 2_000_000, 1, track=2 + task))
+    calls.append(Call("last", 9_000_000, 9_900_000, 3, track=61))
+    record(folder, calls)
+    script = script_of(folder, "--flame")
+    rows = [list(map(float, row.split())) for row in block(script, "boxes")]
+    assert len({row[6] for row in rows}) == 4  # colours
+    assert len({row[1] for row in rows}) <= 24  # lanes
+
+
+def test_legend_of_a_flame_is_in_the_order_of_the_lanes(folder):
+    record(folder, [Call("outer", 1_000_000, 9_000_000), Call("middle", 2_000_000, 8_000_000, 1),
+                    Call("inner", 3_000_000, 7_000_000, 2)],
+           peaks={"inner": 300, "middle": 200, "outer": 100})
+    names = ("outer", "middle", "inner")
+    for words, order in ((["--flame"], names), ([], names[::-1])):
+        entries = [word.split(",")[0] for word in words_of(script_of(folder, *words))
+                   if " call," in word]
+        assert entries == list(order)
+
+
+def test_time_of_waiting_is_told_apart(folder):
+    record(folder, [Call("wait", 1_000_000, 9_000_000, waited_us=7_500_000, track=1),
+                    Call("work", 1_000_000, 9_000_000, waited_us=10, thread=2)])
+    words = words_of(script_of(folder, "--flame"))
+    assert "wait, 1 call, 500 ms + 7.50 s waiting" in words
+    assert "work, 1 call, 8.00 s" in words
+    words = words_of(script_of(folder, "--flame", "-w", "2,3"))
+    assert "wait, 1 call, 500 ms + 7.50 s waiting" in words
+
+
+def test_brackets_of_several_curves_have_a_dot_in_the_colour_of_theirs(folder):
+    record(folder, [Call("load", 2_000_000, 5_000_000)])
+    assert "$dots" not in script_of(folder)
+    database = sqlite3.connect(folder / "a.db")
+    database.execute("INSERT INTO process (id, run, pid, ppid, start_us, end_us, peak_kib,"
+                     " peak_from_us, peak_to_us, peak_source)"
+                     " VALUES (2, 1, 4712, 4711, 0, 9000000, 1024, 0, 0, 'sampled')")
+    database.execute("INSERT INTO series VALUES (9, 1, 2, 'rss', 0), (10, 1, NULL, 'rss', 0)")
+    database.execute("INSERT INTO sample VALUES (9, 0, 1024), (10, 0, 500000)")
+    database.commit()
+    database.close()
+    script = script_of(folder)
+    assert [list(map(float, row.split())) for row in block(script, "dots")] == \
+        [[2, 120, 0x0072b2], [5, 150, 0x0072b2]]
 
 
 def test_recursion_and_tasks_without_end_have_a_limit_that_is_told(folder):
@@ -197,7 +255,7 @@ def test_recursion_and_tasks_without_end_have_a_limit_that_is_told(folder):
     script = script_of(folder, "--flame")
     assert len({bottom for _, _, bottom in boxes(script)}) == 24
     assert "+76 more lanes" in words_of(script)
-    record(folder, [Call("job", 1_000_000, 2_000_000, track=task) for task in range(60)],
+    record(folder, [Call("job", 1_000_000, 2_000_000, thread=task) for task in range(60)],
            name="b.db")
     script = script_of(folder, "--flame", name="b.db")
     assert len({bottom for _, _, bottom in boxes(script)}) == 24

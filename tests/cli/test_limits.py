@@ -340,15 +340,18 @@ def test_hostile_limits_and_events_do_no_harm(folder, limited, gnuplot):
         connection.execute("INSERT INTO event (run, process, t_us, kind, name, value, limit_value,"
                            " note) VALUES (1, 1, ?, ?, ?, ?, ?, ?)",
                            (2**62, kind, evil, -(2**62), 2**62, evil))
+        connection.execute("INSERT INTO event (run, process, t_us, kind, name, note)"
+                           " VALUES (1, 1, 500000, ?, ?, ?)", (kind, evil, evil))
     connection.commit()
     connection.close()
-    for words in (["show"], ["show", "--json"], ["plot", "-o", "a.png"], ["plot", "-o", "a.txt"]):
+    for words in (["show"], ["show", "--json"], ["plot", "-o", "a.png"], ["plot", "-o", "a.txt"],
+                  ["plot", "-o", "a.svg"]):
         result = folder.call(*words, "rise.db")
         assert result.returncode == 0, result
         assert "--json" in words or control_characters(result.stdout + result.stderr) == []
     assert not (folder / "pwned").exists()
     run = folder.last_run("rise.db")
-    assert len(run["events"]) == 4 and run["events"][0]["value"] == -(2**62)
+    assert len(run["events"]) == 8 and run["events"][-1]["value"] == -(2**62)
 
 
 @pytest.mark.usefixtures("recording")

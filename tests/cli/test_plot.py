@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import xml.etree.ElementTree
@@ -269,6 +270,128 @@ def test_recording_in_progress_can_be_drawn(folder):
     assert process.poll() is None
     process.terminate()
     process.communicate()
+
+
+# --- events ----------------------------------------------------------------------------------
+
+
+def add_events(path, events):
+    """Adds events that are (microseconds, kind, name, note)."""
+    database = sqlite3.connect(path)
+    database.executemany("INSERT INTO event (run, process, t_us, kind, name, value, limit_value,"
+                         " note) VALUES (1, 1, ?, ?, ?, 1, 1, ?)", events)
+    database.commit()
+    database.close()
+
+
+def flags(folder, *words):
+    """The labels above the plot."""
+    script = folder.call("plot", "--script", "-o", "a.png", *words).stdout.decode()
+    lines = re.search(r"^\$words << END\n(.*?)^END$", script, re.M | re.S)[1].splitlines()
+    return [lines[int(number) - 1][1:]
+            for number in re.findall(r"^set label 6\d name\((\d+)\)", script, re.M)]
+
+
+def test_events_are_flags_above_the_curves(folder, recording):
+    assert flags(folder, "rise.db") == []
+    add_events(recording, [(100_000, "limit", "max-rss", "reported"),
+                           (400_000, "restarted", None, None),
+                           (600_000, "verdict", "suspect", "suspect: 3 MiB/h"),
+                           (900_000, "oom-kill", "/x", None)])
+    assert flags(folder, "rise.db") == ["max-rss crossed", "restarted", "leak suspected", "oom-kill"]
+    assert flags(folder, "rise.db", "-w", "0.3,0.5") == ["restarted"]
+    text = draw(folder, "a.txt", "rise.db").decode()
+    assert "v restarted" in text
+    picture = draw(folder, "a.svg", "rise.db").decode()
+    assert "took the place of the one before" in picture and "suspect: 3 MiB/h" in picture
+
+
+def test_events_that_say_nothing_of_memory_have_no_flag(folder, recording):
+    add_events(recording, [(0, "attached", None, "x"), (300_000, "verdict", "none", "no growth"),
+                           (600_000, "detached", None, "ended")])
+    assert flags(folder, "rise.db") == []
+
+
+def test_events_that_are_close_or_many_share_a_flag(folder, recording):
+    add_events(recording, [(500_000 + n, "restarted", None, None) for n in range(7)])
+    assert flags(folder, "rise.db") == ["restarted \u00d77"]
+    add_events(recording, [(500_003, "limit", "max-rss", "")])
+    assert flags(folder, "rise.db") == ["restarted +7"]
+    add_events(recording, [(1000 * n, "restarted", None, None) for n in range(1000)])
+    found = flags(folder, "rise.db")
+    assert 1 <= len(found) <= 8
+    assert sum(int(re.search(r"\d+$", flag)[0]) + (" +" in flag) for flag in found) == 1008
+
+
+# --- bands -----------------------------------------------------------------------------------
+
+
+def add_marks(path, marks):
+    """Adds the kernel's marks as (microseconds, KiB)."""
+    database = sqlite3.connect(path)
+    database.execute("INSERT INTO series VALUES (9, 1, 1, 'peak', 0)")
+    database.executemany("INSERT INTO sample VALUES (9, ?, ?)", marks)
+    database.commit()
+    database.close()
+
+
+def band(folder, name):
+    """The rows of the curve with their (time, value, lowest, highest), where it has a band."""
+    script = folder.call("plot", "--script", "-o", "a.png", name).stdout.decode()
+    rows = re.search(r"^\$curve1 << END\n(.*?)^END$", script, re.M | re.S)[1].splitlines()
+    rows = [tuple(map(float, row.split())) for row in rows if row]
+    return [row for row in rows if len(row) == 4 and row[2] < row[3]], script
+
+
+def test_memory_that_grows_steadily_has_no_band(folder):
+    """A mark is of a whole window, at the end of which memory that grows is highest."""
+    make_recording(folder / "a.db", [(10_000 * n, 35_000 + 900 * n) for n in range(51)])
+    add_marks(folder / "a.db", [(100_000 * n + 5_000, 35_000 + 9_000 * n + 400)
+                                for n in range(1, 5)] + [(510_000, 80_000)])
+    rows, script = band(folder, "a.db")
+    assert rows == [] and "reached in between" not in script
+
+
+def test_memory_that_was_higher_in_between_has_a_band(folder):
+    make_recording(folder / "a.db", [(10_000 * n, 35_000) for n in range(101)])
+    add_marks(folder / "a.db", [(200_000, 35_000), (300_000, 90_112), (1_000_000, 35_000)])
+    rows, script = band(folder, "a.db")
+    assert {row[3] for row in rows} == {88}
+    assert 0.199 < min(row[0] for row in rows) and max(row[0] for row in rows) < 0.301
+    assert "reached in between" in script and "lowest to highest" not in script
+
+
+def test_a_little_more_than_the_samples_say_is_no_box_over_the_whole_window(folder):
+    """It belongs where the samples are highest."""
+    make_recording(folder / "a.db", [(10_000 * n, 10_240 if n < 50 else 102_400 if n < 60 else 10_240)
+                                     for n in range(101)])
+    add_marks(folder / "a.db", [(400_000, 10_240), (700_000, 112_640), (1_000_000, 10_240)])
+    rows, _ = band(folder, "a.db")
+    assert {row[3] for row in rows} == {110}
+    assert 0.499 < min(row[0] for row in rows) and max(row[0] for row in rows) < 0.601
+
+
+def test_band_of_many_samples_is_from_the_lowest_to_the_highest(folder):
+    make_recording(folder / "a.db", [(100 * n, 10_240 + 20_480 * (n % 3)) for n in range(100_000)])
+    rows, script = band(folder, "a.db")
+    assert rows
+    assert "lowest to highest" in script and "reached in between" not in script
+
+
+# --- metrics that are read now and then ------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [5, 500])
+def test_readings_are_dots_without_a_line(folder, recording, count):
+    database = sqlite3.connect(recording)
+    database.execute("INSERT INTO series VALUES (9, 1, 1, 'pss', 0)")
+    database.executemany("INSERT INTO sample VALUES (9, ?, ?)",
+                         [(n * 1_000_000 // count, 5_000 + n) for n in range(count)])
+    database.commit()
+    database.close()
+    script = folder.call("plot", "--script", "-o", "a.png", "--metric", "pss", "rise.db").stdout
+    assert b"$curve1 using 1:2 with points" in script
+    assert b"with linespoints" not in script and b"$curve1 using 1:2 with lines" not in script
 
 
 # --- gnuplot is not there, or fails ----------------------------------------------------------

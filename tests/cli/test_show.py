@@ -364,3 +364,18 @@ def test_python_reads_while_it_is_being_recorded(folder):
     assert process.wait(60) == 128 + 15
     process.communicate()
     assert folder.last_run("a.db")["end"] == "signaled"
+
+
+# --- titles ----------------------------------------------------------------------------------
+
+
+def test_title_that_a_server_gave_itself_has_no_quotes(folder):
+    """Redis and others write one string over their arguments."""
+    make_recording(folder / "a.db", [(0, 1024), (10_000, 1024)], command=["redis-server *:16399"])
+    make_recording(folder / "b.db", [(0, 1024), (10_000, 1024)], command=["./my program"])
+    make_recording(folder / "c.db", [(0, 1024), (10_000, 1024)], command=["grep", "a b"])
+    for name, title in (("a.db", "redis-server *:16399"), ("b.db", "'./my program'"),
+                        ("c.db", "grep 'a b'")):
+        shown = folder.call("show", name).stdout.decode()
+        assert shown.startswith(f"{title}: ")
+        assert f"{title}\n" in folder.call("list").stdout.decode() + "\n"

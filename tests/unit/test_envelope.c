@@ -408,6 +408,33 @@ static void test_an_empty_series_has_no_points(void **state)
 }
 
 /* Times from a hostile file. */
+static void test_what_was_reached_widens_the_columns_whose_samples_come_near(void **state)
+{
+    struct mw_envelope *envelope = mw_envelope_new(0, 100, 10, NULL, 0);
+    struct mw_envelope_high highs[10];
+    const struct mw_envelope_point *points;
+    size_t count, raised = 0;
+
+    (void)state;
+    for (size_t i = 0; i < MW_COUNT(highs); i++)
+        highs[i] = (struct mw_envelope_high){-INFINITY, -INFINITY};
+    for (size_t i = 2; i < 8; i++)
+        highs[i] = (struct mw_envelope_high){.bytes = 60, .least = 40};
+    mw_envelope_raise(envelope, highs);
+    assert_int_equal(mw_envelope_add(envelope, 0, 10), 0);
+    assert_int_equal(mw_envelope_add(envelope, 50, 50), 0);
+    assert_int_equal(mw_envelope_finish(envelope, 100, &points, &count), 0);
+    for (size_t i = 0; i < count; i++) {
+        if (!(points[i].high > points[i].value))
+            continue;
+        raised++;
+        assert_true(points[i].high == 60);
+        assert_in_range(points[i].t_us, 50, 79);
+    }
+    assert_int_equal(raised, 3);
+    mw_envelope_free(envelope);
+}
+
 static void test_times_at_the_end_of_the_range_stay_in_order(void **state)
 {
     static const int64_t windows[] = {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, INT64_C(1) << 53};
@@ -549,6 +576,7 @@ int main(void)
         UNIT_TEST(test_a_window_that_begins_in_the_middle_begins_with_what_holds_there),
         UNIT_TEST(test_a_value_from_before_a_hole_is_not_drawn_behind_it),
         UNIT_TEST(test_an_empty_series_has_no_points),
+        UNIT_TEST(test_what_was_reached_widens_the_columns_whose_samples_come_near),
         UNIT_TEST(test_times_at_the_end_of_the_range_stay_in_order),
         UNIT_TEST(test_a_million_samples_become_as_many_points_as_a_picture_can_show),
         UNIT_TEST(test_a_staircase_has_the_slope_of_its_steps),

@@ -232,7 +232,7 @@ static void test_many_curves_are_all_drawn_and_the_legend_says_how_many_it_leave
 
 static void test_functions_and_gaps_keep_their_place_beside_many_curves(void **state)
 {
-    const struct mw_plot_function functions[] = {{"load", 12, 3.2}, {"save", 1, 0.0005}};
+    const struct mw_plot_function functions[] = {{"load", 12, 3.2, 0}, {"save", 1, 0.0005, 0}};
     const struct mw_plot_gap gaps[] = {{1, 2}, {2.5, 3}, {3.5, 3.50001}};
     struct mw_plot_curve curves[100];
     struct mw_plot plot = picture_empty();
@@ -267,7 +267,7 @@ static void test_functions_leave_two_thirds_of_the_legend_to_the_curves(void **s
     (void)state;
     fill_curves(curves, MW_COUNT(curves), "worker");
     for (size_t i = 0; i < MW_COUNT(functions); i++)
-        functions[i] = (struct mw_plot_function){"load", 1, 1};
+        functions[i] = (struct mw_plot_function){"load", 1, 1, 0};
     plot.curves = curves;
     plot.curve_count = MW_COUNT(curves);
     plot.functions = functions;
@@ -301,9 +301,9 @@ static void test_the_first_curves_given_are_the_ones_named_in_a_terminal(void **
 
 static void test_calls_are_brackets_and_one_that_never_ended_has_no_end(void **state)
 {
-    const struct mw_plot_function functions[] = {{"ended", 1, 1}, {"open", 1, 1}};
-    const struct mw_plot_span spans[] = {{0, 1, 2, MIB, 2 * MIB, 0, once},
-                                         {1, 3, NAN, MIB, 0, 0, once}};
+    const struct mw_plot_function functions[] = {{"ended", 1, 1, 0}, {"open", 1, 1, 0}};
+    const struct mw_plot_span spans[] = {{0, 0, 1, 2, MIB, 2 * MIB, 0, once},
+                                         {1, 0, 3, NAN, MIB, 0, 0, once}};
     struct mw_plot plot = picture_empty();
     mw_auto_free char *script = NULL, *ended = NULL, *open = NULL;
 

@@ -12,9 +12,9 @@ static const struct mw_plot_canvas svg = {MW_PLOT_SVG, 0, 0};
 static const struct mw_plot_canvas text = {MW_PLOT_TEXT, 0, 0};
 static const struct mw_plot_point points[] = {{0, MIB, MIB, MIB}, {4, MIB, MIB, MIB}};
 static const struct mw_plot_curve curve = {"process", MW_CURVE_PROCESS, points, MW_COUNT(points)};
-static const struct mw_plot_function load = {"package.module.load", 3, 1.2};
-static const struct mw_plot_calls once = {1, 1, MIB, 2 * MIB};
-static const struct mw_plot_calls often = {12345, 1, NAN, NAN};
+static const struct mw_plot_function load = {"package.module.load", 3, 1.2, 0};
+static const struct mw_plot_calls once = {1, 1, 0, MIB, 2 * MIB};
+static const struct mw_plot_calls often = {12345, 1, 0, NAN, NAN};
 
 static struct mw_plot picture(void)
 {
@@ -58,7 +58,7 @@ static double floor_of(const char *script)
 
 static void test_an_entry_says_calls_and_time(void **state)
 {
-    struct mw_plot_function open = {"open", 1, NAN};
+    struct mw_plot_function open = {"open", 1, NAN, 0};
     struct mw_plot plot = picture();
     mw_auto_free char *first = picture_script(&plot, &png), *second = NULL;
 
@@ -69,9 +69,24 @@ static void test_an_entry_says_calls_and_time(void **state)
     assert_non_null(strstr(second, "\n|open, 1 call, not ended\n"));
 }
 
+static void test_an_entry_says_what_was_waited_where_that_is_much(void **state)
+{
+    struct mw_plot_function waiting = {"handle", 60, 0.035, 30};
+    struct mw_plot plot = picture();
+    mw_auto_free char *much = NULL, *little = NULL;
+
+    (void)state;
+    plot.functions = &waiting;
+    much = picture_script(&plot, &png);
+    assert_non_null(strstr(much, "\n|handle, 60 calls, 35 ms + 30 s waiting\n"));
+    waiting.waited_s = 0.0001;
+    little = picture_script(&plot, &png);
+    assert_non_null(strstr(little, "\n|handle, 60 calls, 35 ms\n"));
+}
+
 static void test_a_name_without_room_keeps_its_end(void **state)
 {
-    struct mw_plot_function deep = {"a_very_long_package.with.a_very_long_module.load", 3, 1.2};
+    struct mw_plot_function deep = {"a_very_long_package.with.a_very_long_module.load", 3, 1.2, 0};
     struct mw_plot plot = picture();
     mw_auto_free char *script = NULL;
 
@@ -91,7 +106,7 @@ static void test_only_the_first_functions_have_brackets_and_the_rest_is_counted(
     (void)state;
     for (size_t i = 0; i < MW_COUNT(functions); i++) {
         functions[i] = load;
-        spans[i] = (struct mw_plot_span){i, 1, 2, MIB, MIB, 0, once};
+        spans[i] = (struct mw_plot_span){i, 0, 1, 2, MIB, MIB, 0, once};
     }
     plot.functions = functions;
     plot.function_count = MW_COUNT(functions);
@@ -105,7 +120,7 @@ static void test_only_the_first_functions_have_brackets_and_the_rest_is_counted(
 
 static void test_a_bracket_outside_of_the_window_is_not_drawn(void **state)
 {
-    const struct mw_plot_span spans[] = {{0, -1, 2, MIB, MIB, 0, once}};
+    const struct mw_plot_span spans[] = {{0, 0, -1, 2, MIB, MIB, 0, once}};
     struct mw_plot plot = picture();
     mw_auto_free char *script = NULL;
 
@@ -118,7 +133,7 @@ static void test_a_bracket_outside_of_the_window_is_not_drawn(void **state)
 
 static void test_a_bracket_above_all_curves_has_room(void **state)
 {
-    const struct mw_plot_span spans[] = {{0, 1, 2, 50 * MIB, MIB, 0, once}};
+    const struct mw_plot_span spans[] = {{0, 0, 1, 2, 50 * MIB, MIB, 0, once}};
     struct mw_plot plot = picture();
     mw_auto_free char *script = NULL;
     double high = 0;
@@ -134,8 +149,8 @@ static void test_a_bracket_above_all_curves_has_room(void **state)
 static void test_boxes_stand_below_the_memory_and_the_picture_grows(void **state)
 {
     static const struct mw_plot_lane lanes[] = {{NULL}, {NULL}};
-    static const struct mw_plot_box boxes[] = {{0, 0, 0, 2, {1, 1, 0, 0}},
-                                               {1, 0, 1, 2, {2, 1, 0, 0}}};
+    static const struct mw_plot_box boxes[] = {{0, 0, 0, 2, {1, 1, 0, 0, 0}},
+                                               {1, 0, 1, 2, {2, 1, 0, 0, 0}}};
     struct mw_plot without = picture();
     struct mw_plot plot = picture_with_boxes(boxes, 2, lanes, 2);
     mw_auto_free char *plain = picture_script(&without, &png),
@@ -154,7 +169,7 @@ static void test_a_size_that_is_asked_for_stays(void **state)
     enum { LANES = 24 };
     static const struct mw_plot_canvas small = {MW_PLOT_PNG, 800, 300};
     struct mw_plot_lane lanes[LANES] = {{NULL}};
-    static const struct mw_plot_box boxes[] = {{LANES - 1, 0, 0, 2, {1, 1, 0, 0}}};
+    static const struct mw_plot_box boxes[] = {{LANES - 1, 0, 0, 2, {1, 1, 0, 0, 0}}};
     struct mw_plot plot = picture_with_boxes(boxes, 1, lanes, LANES);
     mw_auto_free char *script = picture_script(&plot, &small);
 
@@ -166,8 +181,9 @@ static void test_a_size_that_is_asked_for_stays(void **state)
 static void test_names_stand_in_boxes_where_they_fit(void **state)
 {
     static const struct mw_plot_lane lanes[] = {{"task 1"}};
-    static const struct mw_plot_box boxes[] = {
-        {0, 0, 0, 1, {1, 1, 0, 0}}, {0, 0, 1, 1.2, {1, 1, 0, 0}}, {0, 0, 1.5, 1.501, {1, 1, 0, 0}}};
+    static const struct mw_plot_box boxes[] = {{0, 0, 0, 1, {1, 1, 0, 0, 0}},
+                                               {0, 0, 1, 1.2, {1, 1, 0, 0, 0}},
+                                               {0, 0, 1.5, 1.501, {1, 1, 0, 0, 0}}};
     struct mw_plot plot = picture_with_boxes(boxes, MW_COUNT(boxes), lanes, 1);
     mw_auto_free char *script = picture_script(&plot, &png);
     const char *lane = strstr(script, "\n|task 1\n");
@@ -194,7 +210,7 @@ static void test_calls_that_are_one_box_are_counted_in_it(void **state)
 static void test_a_narrow_box_has_the_count_alone(void **state)
 {
     static const struct mw_plot_lane lanes[] = {{NULL}};
-    const struct mw_plot_box boxes[] = {{0, 0, 0, 0.12, {7, 1, 0, 0}}};
+    const struct mw_plot_box boxes[] = {{0, 0, 0, 0.12, {7, 1, 0, 0, 0}}};
     struct mw_plot plot = picture_with_boxes(boxes, 1, lanes, 1);
     mw_auto_free char *script = picture_script(&plot, &png);
 
@@ -253,7 +269,7 @@ static void test_tooltips_tell_what_a_call_came_to(void **state)
 {
     static const struct mw_plot_lane lanes[] = {{NULL}};
     const struct mw_plot_box boxes[] = {{0, 0, 0, 2, often}};
-    const struct mw_plot_span spans[] = {{0, 1, 2, MIB, MIB, 0, once}};
+    const struct mw_plot_span spans[] = {{0, 0, 1, 2, MIB, MIB, 0, once}};
     struct mw_plot plot = picture_with_boxes(boxes, 1, lanes, 1);
     mw_auto_free char *script = NULL;
 
@@ -286,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_entry_says_calls_and_time),
+        cmocka_unit_test(test_an_entry_says_what_was_waited_where_that_is_much),
         cmocka_unit_test(test_a_name_without_room_keeps_its_end),
         cmocka_unit_test(test_only_the_first_functions_have_brackets_and_the_rest_is_counted),
         cmocka_unit_test(test_a_bracket_outside_of_the_window_is_not_drawn),

@@ -56,12 +56,12 @@ static void make_hostile(struct hostile_picture *picture, const char *text)
 {
     picture->curve = (struct mw_plot_curve){text, MW_CURVE_PROCESS, hostile_points, 2};
     picture->peak = (struct mw_plot_peak){1, MIB, text};
-    picture->function = (struct mw_plot_function){text, 1, 1};
-    picture->span = (struct mw_plot_span){0, 1, 2, MIB, MIB, 0, {1, 1, MIB, MIB}};
+    picture->function = (struct mw_plot_function){text, 1, 1, 0};
+    picture->span = (struct mw_plot_span){0, 0, 1, 2, MIB, MIB, 0, {1, 1, 0, MIB, MIB}};
     picture->lane = (struct mw_plot_lane){text};
-    picture->boxes[0] = (struct mw_plot_box){0, 0, 0, 2, {1, 2, -MIB, NAN}};
-    picture->boxes[1] = (struct mw_plot_box){0, 0, 2, 3, {50, 1, NAN, MIB}};
-    picture->boxes[2] = (struct mw_plot_box){0, MW_PLOT_SEVERAL, 3, 4, {50, 1, NAN, NAN}};
+    picture->boxes[0] = (struct mw_plot_box){0, 0, 0, 2, {1, 2, 0, -MIB, NAN}};
+    picture->boxes[1] = (struct mw_plot_box){0, 0, 2, 3, {50, 1, 0, NAN, MIB}};
+    picture->boxes[2] = (struct mw_plot_box){0, MW_PLOT_SEVERAL, 3, 4, {50, 1, 0, NAN, NAN}};
     picture->plot = (struct mw_plot){
         .title = text,
         .subtitle = text,

@@ -121,6 +121,30 @@ static void check_command(const char *const *arguments, size_t count, const char
     free(out);
 }
 
+static void check_process(const char *const *arguments, size_t count, const char *line)
+{
+    char *out = mw_text_process(arguments, count);
+
+    assert_string_equal(out, line);
+    free(out);
+}
+
+static void test_a_title_in_the_place_of_arguments_has_no_quotes(void **state)
+{
+    static const char *const title[] = {"redis-server *:6379"}, *const path[] = {"/opt/my tool"};
+    static const char *const two[] = {"a b", "c"}, *const blank[] = {" x"}, *const empty[] = {""};
+    static const char *const control[] = {"nginx: \x1B[2J"};
+
+    (void)state;
+    check_process(title, 1, "redis-server *:6379");
+    check_process(control, 1, "nginx: " BAD "[2J");
+    check_process(path, 1, "'/opt/my tool'");
+    check_process(two, 2, "'a b' c");
+    check_process(blank, 1, "' x'");
+    check_process(empty, 1, "''");
+    check_process(title, 0, "");
+}
+
 static void test_a_command_is_quoted_as_a_shell_would_take_it(void **state)
 {
     static const char *const plain[] = {"./prog", "-x", "a=b:c,d%e+f@g_h-i"};
@@ -200,6 +224,7 @@ int main(void)
         UNIT_TEST(test_nothing_that_moves_a_cursor_or_reorders_text_is_printed),
         UNIT_TEST(test_cleaning_twice_changes_nothing),
         UNIT_TEST(test_a_command_is_quoted_as_a_shell_would_take_it),
+        UNIT_TEST(test_a_title_in_the_place_of_arguments_has_no_quotes),
         UNIT_TEST(test_a_long_text_is_cut_at_whole_characters),
         UNIT_TEST(test_a_long_text_may_lose_its_beginning),
         UNIT_TEST(test_nothing_is_left_of_a_text_that_has_no_columns),

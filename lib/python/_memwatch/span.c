@@ -10,10 +10,15 @@ static __thread uint32_t current_track;
 static __thread uint64_t reads_until_ns; /* what was read stands for all time up to then */
 static unsigned forks;
 
-/* Tracks that were given back, to be used again. */
-static uint32_t *free_tracks;
-static size_t free_count, free_room;
-static uint32_t last_track;
+/* Numbers of tracks of one kind. */
+struct pool {
+    uint32_t last;
+    uint32_t *given_back; /* to be used again */
+    size_t count, room;
+};
+
+static struct pool pools[] = {
+    [SPAN_TASK] = {.last = 0}, [SPAN_GENERATOR] = {.last = SPAN_FIRST_GENERATOR - 1}};
 
 static void after_fork(void)
 {
@@ -45,23 +50,27 @@ unsigned span_process(void)
     return forks;
 }
 
-uint32_t span_take_track(void)
+uint32_t span_take_track(enum span_track kind)
 {
-    return free_count > 0 ? free_tracks[--free_count] : ++last_track;
+    struct pool *pool = &pools[kind];
+
+    return pool->count > 0 ? pool->given_back[--pool->count] : ++pool->last;
 }
 
 void span_give_track(uint32_t track)
 {
-    if (free_count == free_room) {
-        size_t room = free_room * 2 + 16;
-        uint32_t *larger = (uint32_t *)reallocarray(free_tracks, room, sizeof *larger);
+    struct pool *pool = &pools[track < SPAN_FIRST_GENERATOR ? SPAN_TASK : SPAN_GENERATOR];
+
+    if (pool->count == pool->room) {
+        size_t room = pool->room * 2 + 16;
+        uint32_t *larger = (uint32_t *)reallocarray(pool->given_back, room, sizeof *larger);
 
         if (!larger)
-            return; /* there are 4 billion more */
-        free_tracks = larger;
-        free_room = room;
+            return; /* there are 2 billion more */
+        pool->given_back = larger;
+        pool->room = room;
     }
-    free_tracks[free_count++] = track;
+    pool->given_back[pool->count++] = track;
 }
 
 static bool shall_read(enum span_reading reading)

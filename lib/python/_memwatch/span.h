@@ -42,8 +42,13 @@ bool span_is_recorded(void);
 /* The track in which this thread marks; 0: its own stack. */
 uint32_t span_current_track(void);
 
+/* What a track is of; the numbers of generators begin where a recording expects them. */
+enum span_track { SPAN_TASK, SPAN_GENERATOR };
+
+#define SPAN_FIRST_GENERATOR (UINT32_C(1) << 31)
+
 /* A number that no other call has: never 0, and used again once it was given back. */
-uint32_t span_take_track(void);
+uint32_t span_take_track(enum span_track kind);
 void span_give_track(uint32_t track);
 
 /* How many forks led to this process: what was entered in another is not left in this one. */

@@ -46,7 +46,8 @@ static uint32_t track_of(PyObject *task)
 
     if (!capsule) {
         PyErr_Clear();
-        capsule = PyCapsule_New((void *)(uintptr_t)span_take_track(), attribute, give_back);
+        capsule =
+            PyCapsule_New((void *)(uintptr_t)span_take_track(SPAN_TASK), attribute, give_back);
         if (!capsule)
             return 0;
         if (PyObject_SetAttrString(task, attribute, capsule) < 0) {
@@ -82,7 +83,7 @@ uint32_t track_choose(struct span *span, bool is_coroutine)
     if (is_coroutine && (track = span_current_track()) == 0)
         track = task_track();
     if (track == 0) {
-        track = span_take_track();
+        track = span_take_track(is_coroutine ? SPAN_TASK : SPAN_GENERATOR);
         span->owns_track = true;
     }
     return track;
