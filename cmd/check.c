@@ -416,7 +416,7 @@ static int apply_option(struct limits *limits, int id, const char *value, struct
     switch (id) {
     case OPTION_MAX_PEAK:
         limits->max_peak = value;
-        return mw_parse_size(value, &limits->peak_bytes, error);
+        return mw_parse_memory(value, &limits->peak_bytes, error);
     case OPTION_MAX_GROWTH:
         limits->max_growth = value;
         return mw_parse_rate(value, &limits->growth_bytes, &limits->growth_ns, error);

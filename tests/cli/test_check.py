@@ -286,7 +286,7 @@ def test_recording_that_goes_on_is_judged_so_far(folder):
         result = folder.call("check", "a.db", "--max-peak", "1G")
         assert result.returncode == 0 and b"within" in result.stdout
         assert "so far" in assert_one_line(result.stderr)
-        assert folder.call("check", "a.db", "--max-peak", "1").returncode == 3
+        assert folder.call("check", "a.db", "--max-peak", "1B").returncode == 3
         flat(folder / "b.db", 100)
         assert "still being recorded" in fails(folder, "b.db", "--baseline", "a.db", status=1)
         recorder.terminate()

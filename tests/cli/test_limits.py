@@ -190,10 +190,17 @@ def test_a_command_that_hangs_does_not_hold_up_the_end(folder):
 @pytest.mark.parametrize("words", [["--on-limit", "exec", "--max-rss", "1M"],
                                    ["--on-limit-command", "true", "--max-rss", "1M"],
                                    ["--on-limit", "kill"], ["--max-rss", "lots"],
+                                   ["--max-rss", "20"], ["--max-growth", "20/h"],
                                    ["--max-growth", "1M"], ["--max-processes", "-1"]])
 def test_limits_that_make_no_sense_are_refused(folder, words):
     result = folder.call("run", *words, "--", "true")
     assert result.returncode == 125 and "memwatch run -h" in assert_one_line(result.stderr)
+
+
+def test_a_limit_without_a_unit_is_told_what_it_means(folder):
+    result = folder.call("run", "--max-rss", "20", "--", "true")
+    assert "'20' is 20 bytes: write 20M" in assert_one_line(result.stderr)
+    assert folder.call("run", "-q", "--max-rss", "900m", "--", "true").returncode == 0
 
 
 def test_attach_signals_only_when_it_is_told_to(folder):
