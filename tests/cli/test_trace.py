@@ -128,6 +128,40 @@ def test_decorated_functions_are_marked_beside_traced_ones(folder, python):  # n
         ("__main__.outer", 0), ("__main__.inner", 1)}
 
 
+def test_function_that_is_decorated_and_traced_is_marked_once(folder, python):  # noqa: F811
+    name = script(folder, """
+        import asyncio, functools
+        @profile
+        def plain(): pass
+        @profile(name="other")
+        def named(): pass
+        @profile
+        @functools.lru_cache()
+        def cached(): pass
+        @profile
+        def generator(): yield
+        @profile
+        async def waits(): await asyncio.sleep(0)
+        @profile
+        class Loader:
+            def load(self): pass
+            @classmethod
+            def of_class(cls): pass
+        def later(): pass
+        for _ in range(2):
+            plain(), named(), cached(), list(generator()), asyncio.run(waits())
+            Loader().load(), Loader.of_class(), later()
+            later = profile(later)
+    """)
+    calls = record(folder, python, name, options=["--trace", "*"])
+    assert not [name for name in calls.count() if name.startswith("_memwatch")]
+    own = {name: count for name, count in calls.count().items() if name.startswith(("__main__.", "other"))}
+    assert own.pop("other") == 2
+    assert own == {f"__main__.{name}": 2 for name in (
+        "plain", "cached", "generator", "waits", "Loader.load", "Loader.of_class", "later")}
+    assert calls.lost == 0
+
+
 def test_code_that_comes_and_goes_is_forgotten(folder, python):  # noqa: F811
     name = script(folder, """
         import gc

@@ -56,10 +56,13 @@ def _flags_of(function):
     return flags if isinstance(flags, int) else 0
 
 
-def _site_of(function, name):
+def _code_of(function):
+    """That which runs in the end; None where there is none in Python."""
     code = getattr(_unwrap(function), "__code__", None)
-    if not isinstance(code, types.CodeType):
-        code = None
+    return code if isinstance(code, types.CodeType) else None
+
+
+def _site_of(function, code, name):
     if not name:
         own = getattr(function, "__qualname__", None) or type(function).__qualname__
         name = f"{module_name(getattr(function, '__module__', None))}.{own}"
@@ -183,7 +186,10 @@ def _dress(marked, function):
 def _mark_function(function, name=None):
     if _is_marked(function):
         return function
-    site = _site_of(function, name)
+    code = _code_of(function)
+    if code:
+        marks.leave_out(code)  # of --trace: one call is one
+    site = _site_of(function, code, name)
     marked = _how_to_mark(function)(site, function)
     _dress(marked, function)
     marked._memwatch_site = site
