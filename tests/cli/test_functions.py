@@ -63,7 +63,7 @@ def test_table_has_a_line_for_each_function(marked):
     assert text[1].split() == ["1,999,998", "900", "ms", "1.20", "us", "-2", "MiB", "4", "MiB",
                                "app.Pool.step"]
     assert text[2].split() == ["1", "2.50", "s", "2.50", "s", "+1", "MiB", "2", "MiB", "app.main"]
-    assert text[3].split() == ["1", "-", "-", "0", "B", "-", "app.idle"]
+    assert text[3].split() == ["1", "-", "-", "-", "-", "app.idle"]
     assert text[4] == "1,234,567 of 2,000,000 calls are stored one by one"
     assert len(text) == 5
     assert len({line.index("app.") for line in text[1:4]} | {text[0].index("function")}) == 1
