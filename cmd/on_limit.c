@@ -140,6 +140,7 @@ int limit_action_prepare(struct limit_action *action, const struct record_option
     int code = 0;
 
     action->what = options->on_limit;
+    action->first_look_us = options->session.runs ? options->session.interval_ns / 1000 : 0;
     if (action->what == ON_LIMIT_EXEC &&
         ((code = mw_parse_words(options->on_limit_command, &action->words, error)) < 0 ||
          (code = target_find(&action->command, NULL, NULL, action->words, error)) < 0 ||
@@ -149,28 +150,42 @@ int limit_action_prepare(struct limit_action *action, const struct record_option
     return action->described ? 0 : mw_error_errno(error, ENOMEM, "cannot record");
 }
 
+/* "at 15.5 s", or for what was so before anybody looked, "from the start". */
+static void word_time(char buffer[static MW_FORMAT_SIZE + 8], const struct limit_action *action,
+                      const struct mw_crossing *crossing)
+{
+    char at[MW_FORMAT_SIZE];
+
+    if (crossing->t_us < action->first_look_us)
+        snprintf(buffer, MW_FORMAT_SIZE + 8, "from the start");
+    else
+        snprintf(buffer, MW_FORMAT_SIZE + 8, "at %s",
+                 mw_format_duration(at, crossing->t_us * 1000));
+}
+
 static void tell(const struct limit_action *action, const struct mw_crossing *crossing,
                  int64_t window_ns)
 {
-    char value[MW_FORMAT_SIZE], limit[MW_FORMAT_SIZE], window[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
+    char value[MW_FORMAT_SIZE], limit[MW_FORMAT_SIZE], window[MW_FORMAT_SIZE];
+    char at[MW_FORMAT_SIZE + 8];
     const char *name = mw_limit_kind_name(crossing->kind);
 
-    mw_format_duration(at, crossing->t_us * 1000);
+    word_time(at, action, crossing);
     switch (crossing->kind) {
     case MW_LIMIT_MAX_RSS:
-        cmd_message("%s at %s: %s in all processes, more than %s; %s", name, at,
+        cmd_message("%s %s: %s, more than %s; %s", name, at,
                     mw_format_bytes(value, crossing->value),
                     mw_format_bytes(limit, crossing->limit), action->described);
         break;
     case MW_LIMIT_MAX_GROWTH:
-        cmd_message("%s at %s: grown by %s, more than %s, in %s; %s", name, at,
+        cmd_message("%s %s: grown by %s, more than %s, in %s; %s", name, at,
                     mw_format_bytes(value, crossing->value),
                     mw_format_bytes(limit, crossing->limit), mw_format_duration(window, window_ns),
                     action->described);
         break;
     case MW_LIMIT_MAX_PROCESSES:
     case MW_LIMIT_COUNT:
-        cmd_message("%s at %s: %s processes, more than %s; %s", name, at,
+        cmd_message("%s %s: %s processes, more than %s; %s", name, at,
                     mw_format_count(value, crossing->value),
                     mw_format_count(limit, crossing->limit), action->described);
         break;

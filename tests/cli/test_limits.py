@@ -30,7 +30,7 @@ def test_a_limit_that_is_crossed_is_told_stored_and_the_status_is_3(folder):
     result = record(folder, "--max-rss", "40M")
     assert result.returncode == 3
     line = assert_one_line(result.stderr)
-    assert re.search(r"max-rss at .*: [4-9]\d.* MiB in all processes, more than 40 MiB; reported",
+    assert re.search(r"max-rss at .*: [4-9]\d.* MiB, more than 40 MiB; reported",
                      line)
     run = folder.last_run("a.db")
     event, = events(run, "limit")
@@ -203,13 +203,21 @@ def test_a_limit_without_a_unit_is_told_what_it_means(folder):
     assert folder.call("run", "-q", "--max-rss", "900m", "--", "true").returncode == 0
 
 
+def test_limit_that_was_crossed_before_anybody_looked_is_so_from_the_start(folder):
+    with Target(folder, ["sleep", "60"]) as target:
+        with Attached(folder, "--max-rss", "4K", target.pid) as attached:
+            attached.see("SELECT 1 FROM event WHERE kind = 'limit'")
+            _, errors = attached.finish(signal.SIGINT, status=3)
+    assert "max-rss from the start: " in errors and "all processes" not in errors
+
+
 def test_attach_signals_only_when_it_is_told_to(folder):
     with Target(folder, guided(GROWS)) as target:
         assert target.line() == "ready"
         with Attached(folder, "--max-rss", "20M", target.pid) as attached:
             attached.see("SELECT 1 FROM event WHERE kind = 'limit'")
             run, errors = attached.finish(signal.SIGINT, status=3)
-        assert is_alive(target.pid) and "max-rss" in errors
+        assert is_alive(target.pid) and re.search("max-rss (at .*|from the start): .* MiB, more", errors)
         with Attached(folder, "--max-rss", "20M", "--on-limit", "kill", target.pid) as attached:
             run, _ = attached.finish(status=3)
         assert target.process.wait() == -signal.SIGKILL
