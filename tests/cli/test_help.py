@@ -16,7 +16,7 @@ OPTIONS = {
              "--leak", "--limit", "--no-functions", "--flame", "--script"],
     "leak": ["--window", "--process", "--total", "--metric", "--limit", "--min-duration", "--fail",
              "--json", "--verbose"],
-    "import": ["--output"],
+    "import": ["--output", "--quiet"],
     "list": ["--json"],
     "show": ["--json"],
     "peak": ["--func", "--json"],
