@@ -120,8 +120,8 @@ static void print_help(const struct command *command)
 {
     static const struct option_spec help = {'h', "help", NULL, "show this help"};
 
-    printf("usage: memwatch %s [options] %s\n%s\n\n", command->name, command->operands,
-           command->summary);
+    printf("usage: memwatch %s [options]%s%s\n%s\n\n", command->name, *command->operands ? " " : "",
+           command->operands, command->summary);
     if (command->details)
         printf("%s\n\n", command->details);
     printf("options:\n");
