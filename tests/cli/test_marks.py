@@ -246,11 +246,21 @@ def test_without_memwatch_around_it_the_program_just_runs(folder):
 
 def test_header_compiles_in_every_dialect_it_promises(folder):
     for compiler, options in [("cc", ["-std=gnu99"]), ("cc", ["-std=gnu17", "-pedantic"]),
+                              ("c++", ["-std=c++98", "-pedantic", "-x", "c++"]),
                               ("c++", ["-std=gnu++11", "-x", "c++"]),
                               ("c++", ["-std=gnu++20", "-x", "c++"])]:
         (folder / "dialect.c").write_text(
             "#include <memwatch.h>\nint main(void) { MEMWATCH_SCOPE(\"a\"); MEMWATCH_POINT(\"b\"); }\n")
         build(folder, folder / "dialect.c", *options, compiler=compiler)
+
+
+def test_missing_extensions_are_one_error(folder):
+    (folder / "strict.c").write_text("#include <memwatch.h>\n"
+                                     "int main(void) { MEMWATCH_SCOPE(\"a\"); MEMWATCH_POINT(\"b\"); }\n")
+    result = subprocess.run(["cc", "-std=c99", f"-I{HEADER}", "-c", folder / "strict.c"], check=False,
+                            stderr=subprocess.PIPE)
+    assert result.returncode != 0 and result.stderr.count(b"error:") == 1
+    assert b"-std=gnu11" in result.stderr
 
 
 def test_two_files_of_a_program_share_one_channel(folder):
