@@ -45,12 +45,24 @@ static void set_facts(const struct message *message)
     set_number("MEMWATCH_PID", message->pid);
 }
 
+/* A command that fails may be the only one to know that nobody was told. */
+static void tell_failure(const char *name, int status)
+{
+    const char *signal_name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+
+    if (WIFSIGNALED(status))
+        cmd_message("--on-limit-command: %s was ended by SIG%s", name,
+                    signal_name ? signal_name : "?");
+    else if (WEXITSTATUS(status) != 0)
+        cmd_message("--on-limit-command: %s exited with %d", name, WEXITSTATUS(status));
+}
+
 static void execute_command(const struct target *command)
 {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t actions;
     pid_t pid;
-    int code;
+    int code, status;
 
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_init(&actions);
@@ -58,9 +70,10 @@ static void execute_command(const struct target *command)
     if ((code = mw_spawn_attributes(&attributes, 0)) == 0)
         code = posix_spawn(&pid, command->path, &actions, &attributes, command->arguments, environ);
     if (code != 0)
-        cmd_message("cannot execute %s: %s", command->arguments[0], strerrordesc_np(code));
-    else
-        waitpid(pid, NULL, 0);
+        cmd_message("--on-limit-command: cannot execute %s: %s", command->arguments[0],
+                    strerrordesc_np(code));
+    else if (waitpid(pid, &status, 0) == pid)
+        tell_failure(command->arguments[0], status);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
 }

@@ -203,6 +203,21 @@ def test_a_limit_without_a_unit_is_told_what_it_means(folder):
     assert folder.call("run", "-q", "--max-rss", "900m", "--", "true").returncode == 0
 
 
+@pytest.mark.parametrize("command, words", [
+    ("false", "--on-limit-command: false exited with 1"),
+    ("sh -c 'kill -9 $$'", "--on-limit-command: sh was ended by SIGKILL"),
+    ("./broken", "--on-limit-command: cannot execute ./broken: "),
+    ("true", None)])
+def test_command_that_fails_is_told(folder, command, words):
+    (folder / "broken").write_text("#!/no/such/interpreter\n")
+    (folder / "broken").chmod(0o755)
+    result = folder.call("run", "-q", "--max-rss", "4K", "--on-limit", "exec", "--on-limit-command",
+                         command, "--", "sleep", "0.1")
+    assert result.returncode == 3
+    told = [line for line in result.stderr.decode().splitlines() if "--on-limit-command" in line]
+    assert len(told) == (1 if words else 0) and all(words in line for line in told)
+
+
 def test_limit_that_was_crossed_before_anybody_looked_is_so_from_the_start(folder):
     with Target(folder, ["sleep", "60"]) as target:
         with Attached(folder, "--max-rss", "4K", target.pid) as attached:
