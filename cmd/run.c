@@ -73,6 +73,13 @@ static int apply_option(struct run_options *run, int id, const char *value, stru
     }
 }
 
+static bool names_script(const char *name)
+{
+    size_t length = strlen(name);
+
+    return length > strlen(".py") && strcmp(name + length - strlen(".py"), ".py") == 0;
+}
+
 static int parse_options(struct run_options *run, const struct command *command, int argc,
                          char **argv)
 {
@@ -89,6 +96,9 @@ static int parse_options(struct run_options *run, const struct command *command,
         return command->usage_status;
     if (run->module)
         cmd_take_rest(&line);
+    if (run->python && names_script(run->python))
+        return cmd_usage(command, "--python takes the interpreter: write 'memwatch run %s'",
+                         run->python);
     if (line.operand_count == 0 && !run->module)
         return cmd_usage(command, "which program?");
     if (run->no_functions && run->patterns.list)
@@ -246,13 +256,6 @@ static bool fits_any(const char *pattern, const struct recording *recording)
             return true;
     }
     return false;
-}
-
-static bool names_script(const char *pattern)
-{
-    size_t length = strlen(pattern);
-
-    return length > strlen(".py") && strcmp(pattern + length - strlen(".py"), ".py") == 0;
 }
 
 /* Tells of each pattern of --trace that has found nothing. */
