@@ -111,8 +111,8 @@ static char question[] = "import sys\n"
                          "print('memwatch-version', sys.version.split()[0])\n"
                          "try:\n"
                          "    sys.path.insert(0, sys.argv[1])\n"
-                         "    import _memwatch\n"
-                         "    print('memwatch-profile yes')\n"
+                         "    from _memwatch.functions import obstacle\n"
+                         "    print('memwatch-profile', obstacle or 'yes')\n"
                          "except Exception as error:\n"
                          "    print('memwatch-profile', str(error).replace('\\n', ' '))\n";
 

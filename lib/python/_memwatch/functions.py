@@ -6,10 +6,14 @@ import sys
 import types
 
 try:
+    if sys.version_info < (3, 8) or sys.implementation.name != "cpython":
+        raise ImportError("memwatch marks functions from CPython 3.8 on")
     if "t" in getattr(sys, "abiflags", ""):
         raise ImportError("Python without the GIL is not supported")
     from _memwatch import marks
+    obstacle = None
 except ImportError as _error:  # a Python for which it was not built, a subinterpreter
+    obstacle = str(_error)
     marks = types.SimpleNamespace(is_recorded=lambda: False)
     if sys.stderr is not None:
         sys.stderr.write(f"memwatch: functions are not marked here: {_error}\n")
@@ -83,7 +87,7 @@ def _around_function(site, function):
         del args, kwargs
         token = enter()
         try:
-            return function(*given.pop(), **given.pop())
+            return function(*given.pop(), **given.pop())  # the call that memwatch marks
         finally:
             leave(token)
     return marked
