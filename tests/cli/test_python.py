@@ -456,6 +456,14 @@ def test_rest_of_memory_profiler_is_the_package_where_it_is_installed(folder):
     assert set(calls.count()) == {"__main__.f"}
 
 
+@pytest.mark.parametrize("line", ["", "from memory_profiler import profile"])
+def test_memory_profiler_as_a_module_prints_its_table(folder, line):
+    name = script(folder, f"{line}\n@profile\ndef f():\n    return [0] * 1000\nf()\n")
+    result = folder.call("run", "-q", "--python", installed_memory_profiler(), "-m", "memory_profiler", name)
+    assert result.returncode == 0 and b"Line Contents" in result.stdout
+    assert b"return [0] * 1000" in result.stdout
+
+
 def test_rest_of_memory_profiler_is_missed_clearly(folder, python):  # noqa: F811
     name = script(folder, """
         try:
