@@ -94,7 +94,8 @@ enum memwatch_kind_ {
     MEMWATCH_KIND_POINT_,
     MEMWATCH_KIND_SUSPEND_,
     MEMWATCH_KIND_RESUME_,
-    MEMWATCH_KIND_EXECUTED_
+    MEMWATCH_KIND_EXECUTED_,
+    MEMWATCH_KIND_RESET_
 };
 
 #define MEMWATCH_UNREAD_ UINT32_MAX
@@ -707,7 +708,7 @@ static inline void memwatch_tell_of_exec_(struct memwatch_state_ *state,
 static inline void memwatch_tell_of_reset_(struct memwatch_state_ *state,
                                            struct memwatch_lane_ *lane)
 {
-    struct memwatch_mark_ mark = {state->open_ns,   0, MEMWATCH_KIND_POINT_, 0,
+    struct memwatch_mark_ mark = {state->open_ns,   0, MEMWATCH_KIND_RESET_, 0,
                                   MEMWATCH_UNREAD_, 0, state->open_blind_us};
 
     mark.window_kib = __atomic_exchange_n(&state->open_kib, 0, __ATOMIC_ACQ_REL);

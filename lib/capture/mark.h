@@ -14,6 +14,7 @@ enum mw_mark_kind {
     MW_MARK_SUSPEND, /* the track waits: the time up to MW_MARK_RESUME is not its functions' */
     MW_MARK_RESUME,
     MW_MARK_EXECUTED, /* the first mark after the process has executed a program; of no function */
+    MW_MARK_RESET,    /* the process has reset its high-water mark for the first time; likewise */
 };
 
 /*

@@ -502,6 +502,8 @@ static int take_mark(struct mw_calls *calls, struct process *process, const stru
         return 0;
     case MW_MARK_POINT:
         return point(calls, process, mark, sink);
+    case MW_MARK_RESET:
+        return 0; /* its reading is all that it has to tell */
     case MW_MARK_EXECUTED:
         return unwind_all(calls, process, &(struct end){.t_ns = mark->t_ns, .kib = -1}, sink);
     }
