@@ -122,7 +122,7 @@ static struct ruling judge_peak(const struct subject *subject, const struct limi
 
     if (!peak->known)
         return unknown("max-peak",
-                       cmd_words("the peak is not known: it ended before the first sample"));
+                       cmd_words("the peak is not known: it had ended before its memory was read"));
     return (struct ruling){
         .limit = "max-peak",
         .verdict = exceeded ? EXCEEDED : WITHIN,
@@ -234,7 +234,7 @@ static char *word_chance(const struct mw_peak *old, const struct mw_peak *peak)
 {
     char bytes[MW_FORMAT_SIZE], old_bytes[MW_FORMAT_SIZE];
 
-    return cmd_words("which may be chance: at most it was %s, and the baseline %s",
+    return cmd_words(", which may be chance: at most it was %s, and the baseline %s",
                      mw_format_bytes(bytes, peak->upper_bytes),
                      mw_format_bytes(old_bytes, old->upper_bytes));
 }
@@ -246,18 +246,18 @@ static struct ruling compare(const struct subject *subject, const struct subject
     const char *tolerance = limits->tolerance ? limits->tolerance : "5%";
     double percent = rise_percent(old->bytes, peak->bytes), most = limits->tolerance_percent;
     bool above = percent > most, exceeded = above && !may_be_chance(old, peak, most);
+    const char *how = exceeded ? ", more than" : ", within";
     char bytes[MW_FORMAT_SIZE], old_bytes[MW_FORMAT_SIZE], number[MW_FORMAT_SIZE];
-    mw_auto_free char *rest =
-        above && !exceeded
-            ? word_chance(old, peak)
-            : cmd_words("%s --tolerance %s", exceeded ? "more than" : "within", tolerance);
+    mw_auto_free char *rest = percent < 0          ? strdup("") /* the tolerance is for a rise */
+                              : above && !exceeded ? word_chance(old, peak)
+                                                   : cmd_words("%s --tolerance %s", how, tolerance);
     double allowed_bytes = (double)old->bytes * (1 + most / 100);
 
     return (struct ruling){
         .limit = "baseline",
         .verdict = exceeded ? EXCEEDED : WITHIN,
         .text = cmd_words(
-            "peak %s is %s %% %s --baseline %s (%s), %s", mw_format_bytes(bytes, peak->bytes),
+            "peak %s is %s %% %s --baseline %s (%s)%s", mw_format_bytes(bytes, peak->bytes),
             percentage(number, fabs(percent), most), percent < 0 ? "below" : "above",
             baseline->recording.path, mw_format_bytes(old_bytes, old->bytes), rest ? rest : "?"),
         .facts = json_pack("{s:I, s:I, s:I}", "value_bytes", (json_int_t)peak->bytes, "limit_bytes",
@@ -276,7 +276,7 @@ static const char *what_lacks(const struct subject *subject)
     if (run->outcome == MW_OUTCOME_ABORTED)
         return "was cut off";
     if (!subject->figures.peak.known || subject->figures.peak.bytes <= 0)
-        return "has no peak: it ended before the first sample";
+        return "has no peak: it had ended before its memory was read";
     return NULL;
 }
 
@@ -295,8 +295,9 @@ static struct ruling judge_by_baseline(const struct subject *subject, const stru
         ruling = unknown("baseline", cmd_words("--baseline %s %s", baseline.recording.path,
                                                what_lacks(&baseline)));
     else if (!subject->figures.peak.known)
-        ruling = unknown("baseline",
-                         cmd_words("the peak is not known: it ended before the first sample"));
+        ruling =
+            unknown("baseline",
+                    cmd_words("the peak is not known: it had ended before its memory was read"));
     else
         ruling = compare(subject, &baseline, limits);
     if (ruling.verdict != UNKNOWN) {
@@ -416,7 +417,7 @@ static int apply_option(struct limits *limits, int id, const char *value, struct
     switch (id) {
     case OPTION_MAX_PEAK:
         limits->max_peak = value;
-        return mw_parse_size(value, &limits->peak_bytes, error);
+        return mw_parse_memory(value, &limits->peak_bytes, error);
     case OPTION_MAX_GROWTH:
         limits->max_growth = value;
         return mw_parse_rate(value, &limits->growth_bytes, &limits->growth_ns, error);

@@ -60,7 +60,7 @@ static double mean_bytes(const struct figures *figures)
 
 static double final_bytes(const struct figures *figures)
 {
-    return figures->sampled ? (double)figures->series.final_bytes : NAN;
+    return figures->has_final ? (double)figures->series.final_bytes : NAN;
 }
 
 static double growth_bytes_per_s(const struct figures *figures)

@@ -537,6 +537,16 @@ static json_t *python_facts(const struct pythons *pythons)
     return json_pack("{s:o}", "found", found);
 }
 
+/* It works, but a script of five lines has forty processes. */
+static void improve_shim(struct check *check)
+{
+    check->status = CHECK_LIMITED;
+    append(&check->meaning, " ",
+           "The first is a shim of pyenv, a shell script: what it starts to find the Python is "
+           "recorded as well.");
+    check->improve = cmd_words("memwatch run --python \"$(pyenv which python3)\" SCRIPT");
+}
+
 static void check_pythons(struct check *check, const struct findings *findings)
 {
     const struct pythons *pythons = &findings->pythons;
@@ -557,6 +567,8 @@ static void check_pythons(struct check *check, const struct findings *findings)
     }
     if (check->status != CHECK_OK)
         check->improve = !first && is_there("python3") ? extend_path() : other_python(pythons);
+    if (first && first->is_shim && first->has_profile)
+        improve_shim(check);
     list_pythons(check, pythons);
     check->facts = python_facts(pythons);
 }

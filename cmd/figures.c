@@ -30,6 +30,15 @@ static int read_holes(struct recording *recording, struct mw_hole **ret_holes, s
     return 0;
 }
 
+/* Whether its last moments are long beside the time in which a program ends. */
+static bool has_final(const struct mw_run *run)
+{
+    enum { SECOND_US = 1000000 };
+    bool ended = run->outcome == MW_OUTCOME_EXITED || run->outcome == MW_OUTCOME_SIGNALED;
+
+    return !ended || run->duration_us >= SECOND_US;
+}
+
 int figures_read(struct recording *recording, struct figures *ret_figures, struct mw_error *error)
 {
     const struct mw_run *run = recording->run;
@@ -54,6 +63,7 @@ int figures_read(struct recording *recording, struct figures *ret_figures, struc
     if (code < 0)
         return code;
     figures.sampled = code > 0;
+    figures.has_final = figures.sampled && has_final(run);
     *ret_figures = figures;
     return 0;
 }

@@ -12,6 +12,9 @@ struct figures {
     struct mw_peak peak;
     bool sampled; /* series has something to tell */
     struct mw_figures series;
+    /* Of a shorter one that has ended, the last samples tell of its end rather than of what it held
+     * before. */
+    bool has_final;
 };
 
 /* Reads the figures of the chosen run. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { OPTION_JSON = 256, OPTION_SORT };
 
@@ -197,15 +198,16 @@ static void print_function(const struct recording *recording, const struct mw_fu
     char calls[MW_FORMAT_SIZE], total[MW_FORMAT_SIZE], longest[MW_FORMAT_SIZE];
     char waited[MW_FORMAT_SIZE], growth[MW_FORMAT_SIZE], peak[MW_FORMAT_SIZE];
     mw_auto_free char *label = function_label(recording, function);
-    mw_auto_free char *name = label ? mw_text_shorten_left(label, cmd_columns(before_name)) : NULL;
-    bool ended = function->ended > 0;
+    size_t columns = isatty(STDOUT_FILENO) ? cmd_columns((size_t)before_name) : SIZE_MAX;
+    mw_auto_free char *name = label ? mw_text_shorten_left(label, columns) : NULL;
+    bool took_time = function->max_ns > 0; /* a point takes none */
 
     printf("%13s  %11s  ", mw_format_count(calls, (int64_t)function->calls),
-           ended ? mw_format_duration(total, function->total_ns) : "-");
+           took_time ? mw_format_duration(total, function->total_ns) : "-");
     if (with_waited)
-        printf("%11s  ", ended ? mw_format_duration(waited, function->suspended_ns) : "-");
-    printf("%11s  %10s  %9s  %s\n", ended ? mw_format_duration(longest, function->max_ns) : "-",
-           mw_format_change(growth, function->growth_bytes),
+        printf("%11s  ", took_time ? mw_format_duration(waited, function->suspended_ns) : "-");
+    printf("%11s  %10s  %9s  %s\n", took_time ? mw_format_duration(longest, function->max_ns) : "-",
+           took_time ? mw_format_change(growth, function->growth_bytes) : "-",
            function->peak.known ? mw_format_bytes(peak, function->peak.bytes) : "-",
            name ? name : "?");
 }

@@ -5,6 +5,7 @@
 #include "util/array.h"
 #include "util/cleanup.h"
 #include "util/format.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <math.h>
@@ -17,6 +18,7 @@
 
 static const struct option_spec options[] = {
     {'o', "output", "FILE", "the memwatch file; one that is there gets further runs"},
+    {'q', "quiet", NULL, "say nothing of what went well"},
     {0},
 };
 
@@ -273,7 +275,26 @@ static void tell_left_out(const struct trace *trace)
                     trace->left_out > MOST_NAMED ? " …" : "");
 }
 
-static int import_file(struct mw_writer *writer, const char *path, struct mw_error *error)
+/* What has become runs. */
+struct imported {
+    size_t files, rows;
+    const char *path; /* of the last file */
+};
+
+static void tell_imported(const struct imported *imported, const char *output)
+{
+    mw_auto_free char *word = mw_text_command(&output, 1);
+    mw_auto_free char *files = cmd_words("%zu files", imported->files);
+    char rows[MW_FORMAT_SIZE];
+
+    cmd_message(
+        "%s %s of %s in %s; next: memwatch leak %s", mw_format_count(rows, (int64_t)imported->rows),
+        imported->rows == 1 ? "row" : "rows", imported->files > 1 && files ? files : imported->path,
+        output, word ? word : output);
+}
+
+static int import_file(struct mw_writer *writer, const char *path, struct imported *imported,
+                       struct mw_error *error)
 {
     struct trace trace = {.path = path};
     int code = read_trace(&trace, error);
@@ -281,6 +302,11 @@ static int import_file(struct mw_writer *writer, const char *path, struct mw_err
     tell_left_out(&trace);
     if (code == 0)
         code = write_trace(writer, &trace, error);
+    if (code == 0) {
+        imported->files++;
+        imported->rows += trace.count;
+        imported->path = trace.path;
+    }
     free(trace.rows);
     return code;
 }
@@ -289,12 +315,18 @@ static int import(const struct command *command, int argc, char **argv)
 {
     struct cmd_line line = cmd_line(command, argc, argv);
     struct mw_writer *writer;
+    struct imported imported = {0};
     const char *output = NULL;
     struct mw_error error;
+    bool quiet = false;
     int id, status = CMD_OK;
 
-    while ((id = cmd_next(&line)) > 0)
-        output = line.value;
+    while ((id = cmd_next(&line)) > 0) {
+        if (id == 'q')
+            quiet = true;
+        else
+            output = line.value;
+    }
     if (id < 0)
         return command->usage_status;
     if (line.operand_count == 0)
@@ -306,10 +338,12 @@ static int import(const struct command *command, int argc, char **argv)
     if (mw_writer_notice(writer))
         cmd_message("%s", mw_writer_notice(writer));
     for (int i = 0; i < line.operand_count; i++) {
-        if (import_file(writer, line.operands[i], &error) < 0)
+        if (import_file(writer, line.operands[i], &imported, &error) < 0)
             status = cmd_fail(&error);
     }
     mw_writer_close(writer);
+    if (imported.files > 0 && !quiet)
+        tell_imported(&imported, output);
     return status;
 }
 

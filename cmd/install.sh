@@ -7,6 +7,7 @@
 #   --prefix DIR  where to install (default: /usr/local for root, else ~/.local)
 #   --tests       also install the packages that tests/run.sh needs
 #   --servers     also install the servers that tests/run.sh --real tries memwatch on
+#   -h, --help    show this help
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -26,6 +27,7 @@ while [ $# -gt 0 ]; do
     --prefix) prefix=${2:?--prefix needs a folder}; shift 2 ;;
     --tests) packages="$packages $test_packages"; shift ;;
     --servers) packages="$packages $server_packages"; shift ;;
+    -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' cmd/install.sh; exit 0 ;;
     *) echo "install.sh: unknown option $1 (there are --prefix DIR, --tests, --servers)" >&2; exit 2 ;;
     esac
 done
@@ -82,8 +84,22 @@ build() {
     quietly meson install -C build --no-rebuild
 }
 
+# The folder of an installed file that has this name, below a folder of this one.
+folder_of() {
+    find "$prefix/lib" -name "$1" -path "$2" -exec dirname {} \; | head -n 1
+}
+
+# What others find by themselves only in some places.
+tell_where() {
+    [ "$prefix" != /usr/local ] || return 0
+    [ "$prefix" = "$HOME/.local" ] ||
+        say "for 'import memwatch' outside of memwatch run: PYTHONPATH=$(folder_of memwatch.py '*-packages/*')"
+    say "for pkg-config: PKG_CONFIG_PATH=$(folder_of memwatch.pc '*/pkgconfig/*')"
+}
+
 install_packages
 build
+tell_where
 case ":$PATH:" in
 *":$prefix/bin:"*) ;;
 *) say "installed into $prefix/bin, which is not in your PATH" ;;

@@ -78,7 +78,7 @@ static int apply_option(struct leak_options *leak, int id, const char *value,
     case OPTION_METRIC:
         return parse_metric(value, &leak->metric, error);
     case OPTION_LIMIT:
-        return mw_parse_size(value, &leak->limit_bytes, error);
+        return mw_parse_memory(value, &leak->limit_bytes, error);
     case OPTION_MIN_DURATION:
         return mw_parse_duration(value, &leak->least_ns, error);
     case OPTION_TOTAL:

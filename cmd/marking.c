@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +89,25 @@ void marking_clear_patterns(struct marking_patterns *patterns)
 {
     free(patterns->list);
     *patterns = (struct marking_patterns){0};
+}
+
+bool marking_pattern_fits(const char *pattern, const char *name)
+{
+    bool is_of_script = strncmp(name, "__main__.", strlen("__main__.")) == 0;
+    mw_auto_free char *parted = NULL;
+    bool fits = false;
+
+    if (!strchr(pattern, ':'))
+        return fnmatch(pattern, name, FNM_NOESCAPE) == 0;
+    parted = strdup(name);
+    for (char *dot = parted; !fits && dot && (dot = strchr(dot, '.')); dot++) {
+        *dot = ':';
+        fits = fnmatch(pattern, parted, FNM_NOESCAPE) == 0;
+        *dot = '.';
+        if (is_of_script)
+            break;
+    }
+    return fits;
 }
 
 /* --- options of Python ------------------------------------------------------------------------ */

@@ -7,6 +7,8 @@
 
 #include "util/error.h"
 
+#include <stdbool.h>
+
 /* What is marked besides what marks itself. All zero: nothing. */
 struct marking_patterns {
     char *list; /* with newlines between them */
@@ -16,6 +18,13 @@ struct marking_patterns {
 int marking_add_pattern(struct marking_patterns *patterns, const char *pattern,
                         struct mw_error *error);
 void marking_clear_patterns(struct marking_patterns *patterns);
+
+/*
+ * Whether a pattern fits the name of a function, as MODULE.QUALNAME or, where the pattern has a
+ * colon, as MODULE:QUALNAME; where the name of a module other than __main__ ends is not known, so
+ * any dot may be that.
+ */
+bool marking_pattern_fits(const char *pattern, const char *name);
 
 /*
  * Sets the environment of programs that are started from now on. marks_path: the channel of a

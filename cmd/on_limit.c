@@ -45,12 +45,24 @@ static void set_facts(const struct message *message)
     set_number("MEMWATCH_PID", message->pid);
 }
 
+/* A command that fails may be the only one to know that nobody was told. */
+static void tell_failure(const char *name, int status)
+{
+    const char *signal_name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+
+    if (WIFSIGNALED(status))
+        cmd_message("--on-limit-command: %s was ended by SIG%s", name,
+                    signal_name ? signal_name : "?");
+    else if (WEXITSTATUS(status) != 0)
+        cmd_message("--on-limit-command: %s exited with %d", name, WEXITSTATUS(status));
+}
+
 static void execute_command(const struct target *command)
 {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t actions;
     pid_t pid;
-    int code;
+    int code, status;
 
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_init(&actions);
@@ -58,9 +70,10 @@ static void execute_command(const struct target *command)
     if ((code = mw_spawn_attributes(&attributes, 0)) == 0)
         code = posix_spawn(&pid, command->path, &actions, &attributes, command->arguments, environ);
     if (code != 0)
-        cmd_message("cannot execute %s: %s", command->arguments[0], strerrordesc_np(code));
-    else
-        waitpid(pid, NULL, 0);
+        cmd_message("--on-limit-command: cannot execute %s: %s", command->arguments[0],
+                    strerrordesc_np(code));
+    else if (waitpid(pid, &status, 0) == pid)
+        tell_failure(command->arguments[0], status);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
 }
@@ -140,6 +153,7 @@ int limit_action_prepare(struct limit_action *action, const struct record_option
     int code = 0;
 
     action->what = options->on_limit;
+    action->first_look_us = options->session.runs ? options->session.interval_ns / 1000 : 0;
     if (action->what == ON_LIMIT_EXEC &&
         ((code = mw_parse_words(options->on_limit_command, &action->words, error)) < 0 ||
          (code = target_find(&action->command, NULL, NULL, action->words, error)) < 0 ||
@@ -149,28 +163,42 @@ int limit_action_prepare(struct limit_action *action, const struct record_option
     return action->described ? 0 : mw_error_errno(error, ENOMEM, "cannot record");
 }
 
+/* "at 15.5 s", or for what was so before anybody looked, "from the start". */
+static void word_time(char buffer[static MW_FORMAT_SIZE + 8], const struct limit_action *action,
+                      const struct mw_crossing *crossing)
+{
+    char at[MW_FORMAT_SIZE];
+
+    if (crossing->t_us < action->first_look_us)
+        snprintf(buffer, MW_FORMAT_SIZE + 8, "from the start");
+    else
+        snprintf(buffer, MW_FORMAT_SIZE + 8, "at %s",
+                 mw_format_duration(at, crossing->t_us * 1000));
+}
+
 static void tell(const struct limit_action *action, const struct mw_crossing *crossing,
                  int64_t window_ns)
 {
-    char value[MW_FORMAT_SIZE], limit[MW_FORMAT_SIZE], window[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
+    char value[MW_FORMAT_SIZE], limit[MW_FORMAT_SIZE], window[MW_FORMAT_SIZE];
+    char at[MW_FORMAT_SIZE + 8];
     const char *name = mw_limit_kind_name(crossing->kind);
 
-    mw_format_duration(at, crossing->t_us * 1000);
+    word_time(at, action, crossing);
     switch (crossing->kind) {
     case MW_LIMIT_MAX_RSS:
-        cmd_message("%s at %s: %s in all processes, more than %s; %s", name, at,
+        cmd_message("%s %s: %s, more than %s; %s", name, at,
                     mw_format_bytes(value, crossing->value),
                     mw_format_bytes(limit, crossing->limit), action->described);
         break;
     case MW_LIMIT_MAX_GROWTH:
-        cmd_message("%s at %s: grown by %s, more than %s, in %s; %s", name, at,
+        cmd_message("%s %s: grown by %s, more than %s, in %s; %s", name, at,
                     mw_format_bytes(value, crossing->value),
                     mw_format_bytes(limit, crossing->limit), mw_format_duration(window, window_ns),
                     action->described);
         break;
     case MW_LIMIT_MAX_PROCESSES:
     case MW_LIMIT_COUNT:
-        cmd_message("%s at %s: %s processes, more than %s; %s", name, at,
+        cmd_message("%s %s: %s processes, more than %s; %s", name, at,
                     mw_format_count(value, crossing->value),
                     mw_format_count(limit, crossing->limit), action->described);
         break;

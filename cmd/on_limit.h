@@ -19,7 +19,9 @@ struct limit_action {
     char **words; /* of the command */
     struct target command;
     char *described; /* what is done, in a few words */
-    int helper_fd;   /* -1: none */
+    int64_t
+        first_look_us; /* of a process that runs already: what is before was so from the start */
+    int helper_fd;     /* -1: none */
 };
 
 /* Gets ready, and starts the helper: to be called while this process has one thread. */

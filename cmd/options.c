@@ -122,8 +122,8 @@ static void print_help(const struct command *command)
 {
     static const struct option_spec help = {'h', "help", NULL, "show this help"};
 
-    printf("usage: memwatch %s [options] %s\n%s\n\n", command->name, command->operands,
-           command->summary);
+    printf("usage: memwatch %s [options]%s%s\n%s\n\n", command->name, *command->operands ? " " : "",
+           command->operands, command->summary);
     if (command->details)
         printf("%s\n\n", command->details);
     printf("options:\n");
@@ -214,6 +214,63 @@ void cmd_take_rest(struct cmd_line *line)
         line->operands[line->operand_count++] = line->argv[line->next];
 }
 
+/* --- options of mprof ------------------------------------------------------------------------- */
+
+/* What replaces them here. */
+struct habit {
+    const char *option, *instead;
+};
+
+static const struct habit recording_habits[] = {
+    {"-C", "children are always recorded, each and their sum (--children)"},
+    {"--include-children", "children are always recorded, each and their sum (--children)"},
+    {"-M", "children are always recorded, each and their sum (--children)"},
+    {"--multiprocess", "children are always recorded, each and their sum (--children)"},
+    {"-T", "-i 0.01 is the time between two samples"},
+    {"-t", "-d, --duration is how long to record"},
+    {"--timeout", "-d, --duration is how long to record"},
+    {"-E", "the program's exit status always comes through"},
+    {"--exit-code", "the program's exit status always comes through"},
+    {"--nopython", "what is no NAME.py is executed as it is"},
+    {"--backend", "--metric pss,uss reads more than rss"},
+    {"-a", "memwatch attach PID records what runs already"},
+    {"--attach", "memwatch attach PID records what runs already"},
+    {NULL, NULL},
+};
+
+static const struct habit plot_habits[] = {
+    {"-s", "--slope draws the trend"},
+    {"-f", "--flame draws the functions in lanes"},
+    {NULL, NULL},
+};
+
+/* What stands for an option that is none, "--timeout=5"; NULL: nothing. */
+static const char *find_instead(const struct command *command, const char *option)
+{
+    const struct habit *habit = strcmp(command->name, "plot") == 0 ? plot_habits
+                                : command->shared_options          ? recording_habits
+                                                                   : NULL;
+
+    for (; habit && habit->option; habit++) {
+        size_t length = strlen(habit->option);
+
+        if (strncmp(option, habit->option, length) == 0 &&
+            (option[length] == '\0' || option[length] == '='))
+            return habit->instead;
+    }
+    return NULL;
+}
+
+static void tell_unknown(const struct command *command, const char *option)
+{
+    const char *instead = find_instead(command, option);
+
+    cmd_usage(command, "there is no option %s%s%s", option, instead ? ": " : "",
+              instead ? instead : "");
+}
+
+/* --- the walk --------------------------------------------------------------------------------- */
+
 static bool is_option_of(const struct command *command, int id)
 {
     for (size_t i = 0; cmd_option(command, i); i++) {
@@ -228,6 +285,7 @@ int cmd_next(struct cmd_line *line)
     enum { MOST_OPTIONS = 32 };
     struct option long_options[MOST_OPTIONS + 2];
     char short_options[2 * MOST_OPTIONS + 4];
+    char letter[] = "-?";
     int id;
 
     if (optind > line->next)
@@ -250,10 +308,10 @@ int cmd_next(struct cmd_line *line)
     case '?':
         if (optopt > 0 && is_option_of(line->command, optopt))
             cmd_usage(line->command, "%s takes no argument", line->argv[optind - 1]);
-        else if (optopt > 0 && optopt < 256)
-            cmd_usage(line->command, "there is no option -%c", optopt);
+        else if (optopt > 0 && optopt < 256 && (letter[1] = (char)optopt))
+            tell_unknown(line->command, letter);
         else
-            cmd_usage(line->command, "there is no option %s", line->argv[optind - 1]);
+            tell_unknown(line->command, line->argv[optind - 1]);
         return -1;
     default:
         return id;

@@ -98,7 +98,7 @@ static int apply_option(struct plot_options *plot, int id, const char *value,
         plot->chart.leak = true;
         break;
     case OPTION_LIMIT:
-        return mw_parse_size(value, &plot->chart.limit_bytes, error);
+        return mw_parse_memory(value, &plot->chart.limit_bytes, error);
     case 'n':
         plot->chart.no_functions = true;
         break;

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,8 +111,8 @@ static char question[] = "import sys\n"
                          "print('memwatch-version', sys.version.split()[0])\n"
                          "try:\n"
                          "    sys.path.insert(0, sys.argv[1])\n"
-                         "    import _memwatch\n"
-                         "    print('memwatch-profile yes')\n"
+                         "    from _memwatch.functions import obstacle\n"
+                         "    print('memwatch-profile', obstacle or 'yes')\n"
                          "except Exception as error:\n"
                          "    print('memwatch-profile', str(error).replace('\\n', ' '))\n";
 
@@ -134,6 +135,18 @@ static void ask(struct python *python, char *folder)
     python->has_profile = strcmp(python->obstacle, "yes") == 0;
 }
 
+static bool is_shim_of_pyenv(const char *path)
+{
+    mw_auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[1024];
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    if (length < 2 || memcmp(text, "#!", 2) != 0)
+        return false;
+    text[length] = '\0';
+    return strstr(text, "pyenv") != NULL;
+}
+
 int pythons_find(struct pythons *ret_pythons, struct mw_error *error)
 {
     mw_auto_free char *folder = marking_python_folder();
@@ -144,8 +157,10 @@ int pythons_find(struct pythons *ret_pythons, struct mw_error *error)
         pythons_clear(&pythons);
         return mw_error_errno(error, ENOMEM, "cannot look for Pythons");
     }
-    for (size_t i = 0; i < pythons.count; i++)
+    for (size_t i = 0; i < pythons.count; i++) {
+        pythons.list[i].is_shim = is_shim_of_pyenv(pythons.list[i].path);
         ask(&pythons.list[i], folder ? folder : none);
+    }
     *ret_pythons = pythons;
     return 0;
 }

@@ -14,6 +14,7 @@ struct python {
     struct mw_error failure;              /* it does not run: why; else its code is 0 */
     char implementation[16], version[32]; /* as it says itself: "cpython", "3.11.2" */
     bool runs_scripts;                    /* the one that memwatch takes */
+    bool is_shim;                         /* a script of pyenv, which looks for the Python */
     bool has_profile;                     /* its functions can be marked */
     char obstacle[128];                   /* why not, in its own words */
 };

@@ -198,20 +198,6 @@ static int parse_on_limit(const char *text, enum on_limit *ret_on_limit, struct 
     return code;
 }
 
-/* A limit of nothing would be crossed by whatever is recorded. */
-static int parse_max_size(const char *text, int64_t *ret_bytes, struct mw_error *error)
-{
-    int64_t bytes;
-    int code = mw_parse_size(text, &bytes, error);
-
-    if (code < 0)
-        return code;
-    if (bytes == 0)
-        return mw_error_set(error, -ERANGE, "the limit '%s' is nothing", text);
-    *ret_bytes = bytes;
-    return 0;
-}
-
 static int apply_limit(struct record_options *options, int id, const char *value,
                        struct mw_error *error)
 {
@@ -219,7 +205,7 @@ static int apply_limit(struct record_options *options, int id, const char *value
 
     switch (id) {
     case OPTION_MAX_RSS:
-        return parse_max_size(value, &limits->limits[MW_LIMIT_MAX_RSS], error);
+        return mw_parse_memory(value, &limits->limits[MW_LIMIT_MAX_RSS], error);
     case OPTION_MAX_GROWTH:
         return mw_parse_rate(value, &limits->limits[MW_LIMIT_MAX_GROWTH], &limits->growth_window_ns,
                              error);

@@ -1,4 +1,5 @@
 #include "cmd/command.h"
+#include "cmd/picture.h"
 #include "cmd/recording.h"
 #include "store/file.h"
 #include "util/cleanup.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct option_spec options[] = {
@@ -35,6 +37,22 @@ static int remove_part(const char *path, const char *suffix, bool dry_run)
     shown = mw_text_printable(part);
     printf("%s %s\n", dry_run ? "would remove" : "removed", shown ? shown : "?");
     return CMD_OK;
+}
+
+/*
+ * The picture that plot draws without -o, beside a recording that has its name from memwatch: what
+ * a user has named may stand beside a picture of theirs.
+ */
+static int remove_picture(const char *path, bool dry_run)
+{
+    static const char own_name[] = "memwatch_";
+    mw_auto_free char *picture = picture_beside(path, ".png");
+    struct stat status;
+
+    if (!picture || strncmp(path, own_name, strlen(own_name)) != 0 || lstat(picture, &status) < 0 ||
+        !S_ISREG(status.st_mode))
+        return CMD_OK;
+    return remove_part(picture, "", dry_run);
 }
 
 /* Removes a recording: never one that is being made, and nothing that is no memwatch file. */
@@ -67,6 +85,16 @@ static int parse(const struct command *command, int argc, char **argv, struct cm
     return id < 0 ? command->usage_status : CMD_OK;
 }
 
+/* "a.db:1", where a.db is there. */
+static bool names_run(const char *operand)
+{
+    const char *colon = strrchr(operand, ':');
+    mw_auto_free char *file = colon ? strndup(operand, (size_t)(colon - operand)) : NULL;
+
+    return file && colon[1] && colon[1 + strspn(colon + 1, "0123456789")] == '\0' &&
+           mw_file_is_memwatch(file);
+}
+
 static int rm(const struct command *command, int argc, char **argv)
 {
     struct cmd_line line;
@@ -88,9 +116,10 @@ static int rm(const struct command *command, int argc, char **argv)
     for (int i = 0; i < line.operand_count; i++) {
         if (find_file(line.operands[i], &paths[i], &error) == 0)
             continue;
+        if (names_run(line.operands[i]))
+            mw_error_set(&error, -EINVAL, "%s is a single run: rm removes whole files",
+                         line.operands[i]);
         status = cmd_fail(&error);
-        if (strchr(line.operands[i], ':'))
-            cmd_message("single runs cannot be removed: rm takes whole files");
     }
     for (int i = 0; i < line.operand_count; i++) {
         if (paths[i] && remove_recording(paths[i], dry_run) != CMD_OK)
@@ -118,7 +147,10 @@ static int clean(const struct command *command, int argc, char **argv)
     if (list_files(&files, &count, &error) < 0)
         return cmd_fail(&error);
     for (size_t i = 0; i < count; i++) {
-        if (remove_recording(files[i].path, dry_run) != CMD_OK)
+        if (mw_file_is_recording(files[i].path))
+            cmd_message("%s is being recorded: left alone", files[i].path);
+        else if (remove_recording(files[i].path, dry_run) != CMD_OK ||
+                 remove_picture(files[i].path, dry_run) != CMD_OK)
             status = CMD_FAILED;
     }
     free_listed_files(files, count);
@@ -140,8 +172,10 @@ const struct command clean_command = {
     .operands = "",
     .summary = "remove all recordings of this folder",
     .details =
-        "Files of memwatch in the current folder, with what SQLite left beside them; never one\n"
-        "that is being recorded.",
+        "Files of memwatch in the current folder, with what SQLite left beside them, and the\n"
+        "pictures memwatch_….png that plot has drawn of them without -o; never a recording that "
+        "is\n"
+        "being made.",
     .options = options,
     .usage_status = CMD_USAGE,
     .run = clean,

@@ -5,6 +5,7 @@
 #include "cmd/recording.h"
 #include "cmd/target.h"
 #include "record/session.h"
+#include "util/cleanup.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -72,6 +73,13 @@ static int apply_option(struct run_options *run, int id, const char *value, stru
     }
 }
 
+static bool names_script(const char *name)
+{
+    size_t length = strlen(name);
+
+    return length > strlen(".py") && strcmp(name + length - strlen(".py"), ".py") == 0;
+}
+
 static int parse_options(struct run_options *run, const struct command *command, int argc,
                          char **argv)
 {
@@ -88,6 +96,9 @@ static int parse_options(struct run_options *run, const struct command *command,
         return command->usage_status;
     if (run->module)
         cmd_take_rest(&line);
+    if (run->python && names_script(run->python))
+        return cmd_usage(command, "--python takes the interpreter: write 'memwatch run %s'",
+                         run->python);
     if (line.operand_count == 0 && !run->module)
         return cmd_usage(command, "which program?");
     if (run->no_functions && run->patterns.list)
@@ -238,8 +249,39 @@ static void take_signals(struct run *run)
     }
 }
 
+static bool fits_any(const char *pattern, const struct recording *recording)
+{
+    for (size_t i = 0; i < recording->function_count; i++) {
+        if (marking_pattern_fits(pattern, recording->functions[i].name))
+            return true;
+    }
+    return false;
+}
+
+/* Tells of each pattern of --trace that has found nothing. */
+static void explain_patterns(const struct run *run, const struct recording *recording)
+{
+    mw_auto_free char *list =
+        run->options.patterns.list ? strdup(run->options.patterns.list) : NULL;
+    char *rest = list, *pattern;
+
+    while ((pattern = strsep(&rest, "\n"))) {
+        if (fits_any(pattern, recording))
+            continue;
+        if (names_script(pattern))
+            cmd_message(
+                "--trace '%s': no Python function of that name was called; a pattern without "
+                "quotes is taken by the shell for the names of files: write '%.*s.*'",
+                pattern, (int)(strlen(pattern) - strlen(".py")), pattern);
+        else
+            cmd_message("--trace '%s': no Python function of that name was called (names are "
+                        "MODULE.QUALNAME; the script itself is __main__)",
+                        pattern);
+    }
+}
+
 /* Says why there are no functions, to who has asked for some, or would see a summary. */
-static void explain_no_functions(const struct run *run)
+static void explain_missing_functions(const struct run *run)
 {
     const char *obstacle = marking_obstacle(run->target.path, run->target.arguments);
     bool has_patterns = run->options.patterns.list;
@@ -252,9 +294,8 @@ static void explain_no_functions(const struct run *run)
         return;
     if (recording.function_count == 0 && obstacle)
         cmd_message("no functions were marked: %s hides `profile` from Python", obstacle);
-    else if (recording.function_count == 0)
-        cmd_message("--trace: no Python function of that name was called (names are "
-                    "MODULE.QUALNAME; the script itself is __main__)");
+    else
+        explain_patterns(run, &recording);
     recording_close(&recording);
 }
 
@@ -263,7 +304,7 @@ static void stop_recording(struct run *run, const struct mw_session_end *end)
     if (!run->recorder.session)
         return;
     recorder_stop(&run->recorder, end);
-    explain_no_functions(run);
+    explain_missing_functions(run);
     recorder_summarize(&run->recorder);
 }
 

@@ -35,6 +35,15 @@ static void print_end(const struct mw_process *process)
     }
 }
 
+/* An imported process has none. */
+static void print_pid(int pid)
+{
+    if (pid > 0)
+        printf(" %7d", pid);
+    else
+        printf(" %7s", "-");
+}
+
 /* Processes beyond these only make the table long. */
 enum { MOST_PROCESSES = 30 };
 
@@ -47,8 +56,9 @@ static void print_process(const struct mw_process *process)
             : mw_text_printable(process->name ? process->name : "?");
     mw_auto_free char *short_command = command ? mw_text_shorten(command, cmd_columns(76)) : NULL;
 
-    printf(" %7d %7d  %10s", process->pid, process->ppid,
-           mw_format_duration(start, process->start_us * 1000));
+    print_pid(process->pid);
+    print_pid(process->ppid);
+    printf("  %10s", mw_format_duration(start, process->start_us * 1000));
     print_end(process);
     printf(" %9s  %10s  %s\n",
            process->peak.known ? mw_format_bytes(peak, process->peak.bytes) : "-",

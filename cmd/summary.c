@@ -62,7 +62,7 @@ static int print_peak(FILE *out, const struct recording *recording)
     if (largest && !label)
         return -ENOMEM;
     if (!peak->known) {
-        fprintf(out, "  peak       not known: it ended before the first sample\n");
+        fprintf(out, "  peak       not known: it had ended before its memory was read\n");
         return 0;
     }
     fprintf(out, "  peak       %s %s in %s\n", mw_format_bytes(bytes, peak->bytes),
@@ -181,7 +181,7 @@ static void print_metrics(FILE *out, const struct recording *recording)
 {
     static const mw_metric_set usual = MW_METRIC_BIT(MW_METRIC_RSS) |
                                        MW_METRIC_BIT(MW_METRIC_SHARED) |
-                                       MW_METRIC_BIT(MW_METRIC_PEAK) | MW_METRIC_BIT(MW_METRIC_PSS);
+                                       MW_METRIC_BIT(MW_METRIC_PEAK);
     const char *before = "  also       ";
 
     for (enum mw_metric metric = 0; metric < MW_METRIC_COUNT; metric++) {
@@ -273,7 +273,8 @@ int print_summary(FILE *out, struct recording *recording, const char *next, stru
     if (recording->function_count > 0)
         print_functions(out, recording);
     print_ticks(out, recording->run);
-    print_recorder(out, recording->run);
+    if (recording->run->outcome != MW_OUTCOME_IMPORTED)
+        print_recorder(out, recording->run);
     print_kept(out, recording);
     fprintf(out, "  file       %s (%s)\n", path,
             mw_format_bytes(size, stat(recording->path, &status) == 0 ? status.st_size : 0));

@@ -20,14 +20,20 @@
  * exceptions are fine; signal handlers must not mark. A program that does not run below memwatch
  * pays a comparison a mark; -DMEMWATCH_DISABLE takes them out altogether.
  *
- * Header-only: GCC or Clang on Linux, C99 or C++11 with GNU extensions; link with -pthread where
+ * Header-only: GCC or Clang on Linux, C99 or C++98 with GNU extensions; link with -pthread where
  * the C library wants it. Errors have no effect on the program: marks that find no room are counted
  * by the recorder.
  */
 #ifndef MEMWATCH_H
 #define MEMWATCH_H
 
-#ifdef MEMWATCH_DISABLE
+#if !defined(_GNU_SOURCE) && !defined(MEMWATCH_DISABLE)
+#error                                                                                             \
+    "memwatch.h needs _GNU_SOURCE: define it before the first #include, or compile with -std=gnu11"
+#endif
+
+/* What follows the error would only bury it. */
+#if !defined(_GNU_SOURCE) || defined(MEMWATCH_DISABLE)
 
 #define MEMWATCH_SCOPE(name) ((void)0)
 #define MEMWATCH_TIMED_SCOPE(name) ((void)0)
@@ -36,11 +42,6 @@
 #define MEMWATCH_POINT(name) ((void)0)
 
 #else
-
-#ifndef _GNU_SOURCE
-#error                                                                                             \
-    "memwatch.h needs _GNU_SOURCE: define it before the first #include, or compile with -std=gnu11"
-#endif
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -81,10 +82,10 @@ extern "C" {
 
 enum {
     MEMWATCH_VERSION_ = 2,
-    MEMWATCH_LANES_ = 256,        /* threads that mark at the same time */
-    MEMWATCH_SLOTS_ = 8192,       /* of a ring, a power of two */
-    MEMWATCH_NAMES_ = 16384,      /* places in the table of names, a power of two */
-    MEMWATCH_TEXT_ = 1024 * 1024, /* bytes for names */
+    MEMWATCH_LANES_ = 256,       /* threads that mark at the same time */
+    MEMWATCH_SLOTS_ = 8192,      /* of a ring, a power of two */
+    MEMWATCH_NAMES_ = 16384,     /* places in the table of names, a power of two */
+    MEMWATCH_TEXT_ = 1024 * 1024 /* bytes for names */
 };
 
 enum memwatch_kind_ {
@@ -94,6 +95,7 @@ enum memwatch_kind_ {
     MEMWATCH_KIND_SUSPEND_,
     MEMWATCH_KIND_RESUME_,
     MEMWATCH_KIND_EXECUTED_,
+    MEMWATCH_KIND_RESET_
 };
 
 #define MEMWATCH_UNREAD_ UINT32_MAX
@@ -706,7 +708,7 @@ static inline void memwatch_tell_of_exec_(struct memwatch_state_ *state,
 static inline void memwatch_tell_of_reset_(struct memwatch_state_ *state,
                                            struct memwatch_lane_ *lane)
 {
-    struct memwatch_mark_ mark = {state->open_ns,   0, MEMWATCH_KIND_POINT_, 0,
+    struct memwatch_mark_ mark = {state->open_ns,   0, MEMWATCH_KIND_RESET_, 0,
                                   MEMWATCH_UNREAD_, 0, state->open_blind_us};
 
     mark.window_kib = __atomic_exchange_n(&state->open_kib, 0, __ATOMIC_ACQ_REL);
@@ -823,6 +825,6 @@ static inline void memwatch_end_(struct memwatch_scope_ *scope)
 }
 #endif
 
-#endif /* MEMWATCH_DISABLE */
+#endif /* !MEMWATCH_DISABLE */
 
 #endif

@@ -245,6 +245,18 @@ static char *folder_in(const struct mw_cgroup_mount *mount, const char *path)
     return NULL;
 }
 
+/* The hierarchy itself, where the path is that of the folder in which those of version 1 lie. */
+static char *hierarchy_in(const struct mw_cgroup_mount *mount, const char *path)
+{
+    mw_auto_free char *real = realpath(path, NULL);
+    const char *name = mount->folder ? strrchr(mount->folder, '/') : NULL;
+    size_t length = name ? (size_t)(name - mount->folder) : 0;
+
+    if (!real || length == 0 || strlen(real) != length || memcmp(real, mount->folder, length) != 0)
+        return NULL;
+    return strdup(mount->folder);
+}
+
 /* The folder of a cgroup that is named by that, or by its path in the hierarchy; to be freed. */
 static char *find_cgroup(const char *path)
 {
@@ -260,6 +272,8 @@ static char *find_cgroup(const char *path)
     folder = folder_in(&mounts.v2, path);
     if (!folder)
         folder = folder_in(&mounts.v1, path);
+    if (!folder)
+        folder = hierarchy_in(&mounts.v1, path);
     mw_cgroup_clear_mounts(&mounts);
     return folder;
 }

@@ -48,6 +48,7 @@ int mw_launch_find(const char *program, char **ret_path, struct mw_error *error)
 {
     const char *folders = getenv("PATH");
     int last_errno = ENOENT;
+    struct stat status;
 
     if (!*program)
         return mw_error_set(error, -ENOENT, "'': not found");
@@ -75,8 +76,12 @@ int mw_launch_find(const char *program, char **ret_path, struct mw_error *error)
         if (this_errno == EACCES)
             last_errno = EACCES;
         at += length;
-        if (!*at)
-            return not_found(program, last_errno, error);
+        if (*at)
+            continue;
+        /* "." or the name of a folder here. */
+        if (last_errno == ENOENT && stat(program, &status) == 0 && S_ISDIR(status.st_mode))
+            last_errno = EISDIR;
+        return not_found(program, last_errno, error);
     }
 }
 

@@ -10,10 +10,11 @@
 enum mw_mark_kind {
     MW_MARK_ENTER,
     MW_MARK_EXIT,
-    MW_MARK_POINT,   /* tells the memory at a moment, and no more */
+    MW_MARK_POINT,   /* a moment, and its memory */
     MW_MARK_SUSPEND, /* the track waits: the time up to MW_MARK_RESUME is not its functions' */
     MW_MARK_RESUME,
     MW_MARK_EXECUTED, /* the first mark after the process has executed a program; of no function */
+    MW_MARK_RESET,    /* the process has reset its high-water mark for the first time; likewise */
 };
 
 /*

@@ -161,7 +161,7 @@ static void read_mark(struct mw_marks *marks, uint64_t owner, const struct memwa
 {
     const struct mw_mark_site *site = find_site(marks, raw->name);
 
-    if (!site || raw->kind > MEMWATCH_KIND_EXECUTED_) {
+    if (!site || raw->kind > MEMWATCH_KIND_RESET_) {
         marks->invalid++;
         return;
     }

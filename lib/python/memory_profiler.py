@@ -1,6 +1,7 @@
 """Stands in for the package memory_profiler below `memwatch run`, whether or not that is installed.
 
 `profile` is memwatch's. All else is the installed package's, which is loaded once it is asked for.
+As `python -m memory_profiler SCRIPT` it is the installed package altogether, which prints its table.
 """
 
 import importlib.machinery
@@ -50,4 +51,5 @@ if __name__ == "__main__":
     _spec = _find_installed()
     if _spec is None:
         sys.exit("memory_profiler is not installed")
+    sys.modules["memory_profiler"] = _load_installed()  # of scripts that import it: a table is wanted
     exec(_spec.loader.get_code("memory_profiler"), globals())

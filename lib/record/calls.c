@@ -467,6 +467,15 @@ static int leave(struct mw_calls *calls, struct process *process, const struct m
     return unwind(calls, stack, depth, &end, sink);
 }
 
+/* A moment is a call that ends as it begins. */
+static int point(struct mw_calls *calls, struct process *process, const struct mw_mark *mark,
+                 const struct mw_calls_sink *sink)
+{
+    int code = enter(calls, process, mark, sink);
+
+    return code == 0 ? leave(calls, process, mark, sink) : code;
+}
+
 static void suspend(struct mw_calls *calls, struct process *process, const struct mw_mark *mark)
 {
     struct stack *stack = find_stack(calls, process, track_of(mark));
@@ -492,7 +501,9 @@ static int take_mark(struct mw_calls *calls, struct process *process, const stru
         suspend(calls, process, mark);
         return 0;
     case MW_MARK_POINT:
-        return 0;
+        return point(calls, process, mark, sink);
+    case MW_MARK_RESET:
+        return 0; /* its reading is all that it has to tell */
     case MW_MARK_EXECUTED:
         return unwind_all(calls, process, &(struct end){.t_ns = mark->t_ns, .kib = -1}, sink);
     }

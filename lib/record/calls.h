@@ -5,7 +5,8 @@
  * Each thread has a stack of open calls, and so has each track (a task or a generator). An exit
  * closes the innermost open call of its function in its stack, and those above it, which were left
  * without an exit (longjmp, an exception): they end at that moment too. An exit without an entry is
- * counted and passed over. A process that is forked begins with empty stacks.
+ * counted and passed over. A point is a call that ends as it begins. A process that is forked
+ * begins with empty stacks.
  *
  * The aggregates of a function (struct mw_function) are exact, whatever happens to its calls. Calls
  * are given one by one as long as no more than a budget of them are stored. From then on each

@@ -21,9 +21,9 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit size_units[] = {
-    {"", 1},         {"B", 1},      {"K", 0x1p10},   {"KiB", 0x1p10}, {"M", 0x1p20},
-    {"MiB", 0x1p20}, {"G", 0x1p30}, {"GiB", 0x1p30}, {"T", 0x1p40},   {"TiB", 0x1p40},
-    {"kB", 1e3},     {"MB", 1e6},   {"GB", 1e9},     {"TB", 1e12},
+    {"", 1},       {"B", 1},        {"K", 0x1p10}, {"k", 0x1p10}, {"KiB", 0x1p10}, {"M", 0x1p20},
+    {"m", 0x1p20}, {"MiB", 0x1p20}, {"G", 0x1p30}, {"g", 0x1p30}, {"GiB", 0x1p30}, {"T", 0x1p40},
+    {"t", 0x1p40}, {"TiB", 0x1p40}, {"kB", 1e3},   {"MB", 1e6},   {"GB", 1e9},     {"TB", 1e12},
 };
 
 /* strtod whatever the locale says of decimal points. */
@@ -116,6 +116,32 @@ int mw_parse_size(const char *text, int64_t *ret_bytes, struct mw_error *error)
     return 0;
 }
 
+/* No limit of memory is below a page: whoever leaves the unit out of a small one means MiB. */
+static bool lacks_unit(const char *text, int64_t bytes)
+{
+    enum { PAGE = 4096 };
+    double number;
+    const char *suffix = read_decimal(text, &number);
+
+    return bytes < PAGE && suffix && *suffix == '\0';
+}
+
+int mw_parse_memory(const char *text, int64_t *ret_bytes, struct mw_error *error)
+{
+    int64_t bytes;
+    int code = mw_parse_size(text, &bytes, error);
+
+    if (code < 0)
+        return code;
+    if (bytes == 0)
+        return mw_error_set(error, -ERANGE, "the limit '%s' is nothing", text);
+    if (lacks_unit(text, bytes))
+        return mw_error_set(error, -ERANGE, "'%s' is %lld bytes: write %sM", text, (long long)bytes,
+                            text);
+    *ret_bytes = bytes;
+    return 0;
+}
+
 /* A length of time, or the unit alone for one of it. */
 static int parse_rate_time(const char *text, int64_t *ret_ns)
 {
@@ -151,6 +177,9 @@ int mw_parse_rate(const char *text, int64_t *ret_bytes, int64_t *ret_ns, struct 
         return mw_error_set(error, code, "'%s' is too much", text);
     if (bytes == 0 || ns == 0)
         return mw_error_set(error, -ERANGE, "'%s': both must be more than zero", text);
+    if (lacks_unit(size, bytes))
+        return mw_error_set(error, -ERANGE, "'%s' is %lld bytes in that time: write %sM%s", text,
+                            (long long)bytes, size, slash);
     *ret_bytes = bytes;
     *ret_ns = ns;
     return 0;

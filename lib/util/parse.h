@@ -20,15 +20,21 @@
 int mw_parse_duration(const char *text, int64_t *ret_ns, struct mw_error *error);
 
 /*
- * A size in bytes: a number with one of B, K, KiB, M, MiB, G, GiB, T, TiB (powers of 1024) or kB,
- * MB, GB, TB (powers of 1000); bytes where no unit stands. -EINVAL where it is no size, -ERANGE
- * above 8 EiB.
+ * A size in bytes: a number with one of B, K, KiB, M, MiB, G, GiB, T, TiB (powers of 1024; K, M, G
+ * and T also in lower case) or kB, MB, GB, TB (powers of 1000); bytes where no unit stands. -EINVAL
+ * where it is no size, -ERANGE above 8 EiB.
  */
 int mw_parse_size(const char *text, int64_t *ret_bytes, struct mw_error *error);
 
 /*
- * A size in a length of time, "10M/1h", or "10M/h" for one of a unit. Both are more than zero.
- * -EINVAL or -ERANGE.
+ * A size that limits memory. -ERANGE also for nothing, and for a number below a page without a
+ * unit, "20", which is 20 bytes.
+ */
+int mw_parse_memory(const char *text, int64_t *ret_bytes, struct mw_error *error);
+
+/*
+ * A size in a length of time, "10M/1h", or "10M/h" for one of a unit. Both are more than zero,
+ * and the size is one of mw_parse_memory. -EINVAL or -ERANGE.
  */
 int mw_parse_rate(const char *text, int64_t *ret_bytes, int64_t *ret_ns, struct mw_error *error);
 

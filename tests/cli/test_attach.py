@@ -255,6 +255,14 @@ def test_a_cgroup_is_recorded_with_what_joins_it(folder, cgroup):
     assert sorted(process["pid"] for process in run["processes"]) == sorted([one.pid, two.pid])
 
 
+def test_the_hierarchy_itself_is_a_cgroup(folder):
+    if not any(pathlib.Path("/sys/fs/cgroup").glob("**/cgroup.procs")):
+        pytest.skip("there are no cgroups here")
+    for path in "/sys/fs/cgroup", "/sys/fs/cgroup/":
+        result = folder.call("attach", "-d", "100ms", "-o", "a.db", "--cgroup", path)
+        assert result.returncode == 0, result
+
+
 def test_a_cgroup_is_known_by_its_path_in_the_hierarchy(folder, cgroup):
     result = folder.call("attach", "--cgroup", cgroup.name)
     assert result.returncode == 1 and "has no processes" in assert_one_line(result.stderr)

@@ -119,6 +119,15 @@ def test_growth_of_a_moment_is_not_known(folder, recording):
         "growth", "-", "-", "-"]
 
 
+def test_what_a_short_program_held_before_its_end_is_not_known(folder):
+    samples = [(0, 1000), (100_000, 53 << 10), (290_000, 29 << 10)]
+    make_recording(folder / "a.db", samples, duration_us=300_000)
+    make_recording(folder / "b.db", samples, duration_us=300_000, outcome="detached")
+    answer = diff(folder, "a.db", "b.db")
+    assert answer["a"]["final_bytes"] is None and answer["b"]["final_bytes"] == 29 * MIB
+    assert row(folder.call("diff", "a.db", "a.db").stdout.decode(), "final") == ["final", "-", "-", "-"]
+
+
 def test_gap_does_not_count(folder):
     samples = [(0, 10 << 10), (10_000_000, 10 << 10)]
     make_recording(folder / "a.db", [*samples, (10_000_001, 1 << 20), (20_000_000, 10 << 10)],

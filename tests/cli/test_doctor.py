@@ -268,6 +268,13 @@ def test_first_python_that_does_not_run_is_told_with_another(folder):
     assert said["improve"].startswith("memwatch run --python /")
 
 
+def test_shim_of_pyenv_is_told(folder):
+    path = fake_python(folder, "program=pyenv\n" + python_that_says("3.12.1"))
+    said = doctor(folder, env={"PATH": os.pathsep.join([path, os.path.dirname(PYTHON)])})["checks"]["pythons"]
+    assert said["status"] == "limited" and "shim of pyenv" in said["meaning"]
+    assert said["improve"] == 'memwatch run --python "$(pyenv which python3)" SCRIPT'
+
+
 def test_python_that_may_not_be_executed_is_none(folder):
     path = fake_python(folder, python_that_says("3.8.0"), mode=0o644)
     said = doctor(folder, env={"PATH": path})["checks"]["pythons"]

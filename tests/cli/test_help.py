@@ -16,7 +16,7 @@ OPTIONS = {
              "--leak", "--limit", "--no-functions", "--flame", "--script"],
     "leak": ["--window", "--process", "--total", "--metric", "--limit", "--min-duration", "--fail",
              "--json", "--verbose"],
-    "import": ["--output"],
+    "import": ["--output", "--quiet"],
     "list": ["--json"],
     "show": ["--json"],
     "peak": ["--func", "--json"],
@@ -108,6 +108,19 @@ def test_argument_that_is_missing_is_told_with_its_option(folder, words):
     result = folder.call(*words)
     assert result.returncode in (125, 2)
     assert words[1] in assert_one_line(result.stderr)
+
+
+@pytest.mark.parametrize("words, instead", [
+    (["run", "-C", "x.py"], "--children"), (["run", "--include-children", "x.py"], "--children"),
+    (["run", "--multiprocess", "x.py"], "--children"), (["run", "-T", "0.1", "x.py"], "-i 0.01"),
+    (["run", "-T0.1", "x.py"], "-i 0.01"), (["run", "--timeout=5", "x.py"], "--duration"),
+    (["run", "-E", "x.py"], "always comes through"), (["attach", "-T", "1", "1"], "-i 0.01"),
+    (["plot", "-s"], "--slope"), (["plot", "-f"], "--flame"),
+    (["run", "--python", "nested.py"], "write 'memwatch run nested.py'"),
+    (["run", "--python", "nested.py", "argument"], "write 'memwatch run nested.py'")])
+def test_options_of_mprof_name_what_replaces_them(folder, words, instead):
+    result = folder.call(*words)
+    assert result.returncode in (125, 2) and instead in assert_one_line(result.stderr)
 
 
 def test_argument_where_none_belongs_is_told(folder):

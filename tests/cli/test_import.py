@@ -17,7 +17,7 @@ def samples(folder, metric="rss", file="a.db"):
 
 
 def bring_in(folder, *names):
-    result = folder.call("import", *names, "-o", "a.db")
+    result = folder.call("import", "-q", *names, "-o", "a.db")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b""), result
 
 
@@ -34,6 +34,24 @@ def test_values_and_times_are_those_of_the_file(folder):
     assert query(folder / "a.db", "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_what_became_a_run_is_told(folder):
+    write(folder, "t.csv", "time_s,rss_bytes", "0,4096", "1,8192")
+    one = folder.call("import", "t.csv", "-o", "a.db")
+    assert one.stderr == b"memwatch: 2 rows of t.csv in a.db; next: memwatch leak a.db\n"
+    two = folder.call("import", "t.csv", "gone.csv", "t.csv", "-o", "a.db")
+    assert two.stderr.splitlines()[1:] == [
+        b"memwatch: 4 rows of 2 files in a.db; next: memwatch leak a.db"]
+    assert folder.call("import", "gone.csv", "-o", "b.db").stderr.count(b"\n") == 1
+
+
+def test_what_is_not_known_of_an_import_is_not_shown(folder):
+    write(folder, "t.csv", "time_s,rss_bytes", "0,4096", "1,8192")
+    bring_in(folder, "t.csv")
+    text = folder.call("show", "a.db").stdout.decode()
+    assert "recorder" not in text
+    assert text.splitlines()[-1].split()[:2] == ["-", "-"]
+
+
 def test_swap_alone_beside_rss(folder):
     write(folder, "t.csv", "time_s,rss_bytes,swap_bytes", "0,4096,1024")
     bring_in(folder, "t.csv")
@@ -43,7 +61,7 @@ def test_swap_alone_beside_rss(folder):
 def test_bad_lines_are_counted_and_named_and_the_rest_is_kept(folder):
     write(folder, "t.csv", "time_s,rss_bytes", "0,1024", "1,NaN", "2,-5", "3", "4,5,6", "5,2048", "3,1",
           "6,abc", "7,1e30", "inf,1", "8,3072")
-    result = folder.call("import", "t.csv", "-o", "a.db")
+    result = folder.call("import", "-q", "t.csv", "-o", "a.db")
     assert result.returncode == 0
     text = assert_one_line(result.stderr)
     assert "8 lines are left out" in text
@@ -57,7 +75,7 @@ def test_bad_lines_are_counted_and_named_and_the_rest_is_kept(folder):
                                   "1e300,1", "1," + "9" * 400, "nan,1", "1,infinity", "1\0,5"])
 def test_lines_that_are_nearly_right_are_left_out(folder, line):
     write(folder, "t.csv", "time_s,rss_bytes", "0,1024", line, "2,2048")
-    result = folder.call("import", "t.csv", "-o", "a.db")
+    result = folder.call("import", "-q", "t.csv", "-o", "a.db")
     assert result.returncode == 0 and "1 line is left out: line 3 (" in assert_one_line(result.stderr)
     assert samples(folder) == [(0, 1024), (2, 2048)]
 
@@ -82,7 +100,7 @@ def test_numbers_near_the_largest(folder):
                                           ("\x7fELF\0\0\n", "line 1 must name the columns")])
 def test_files_without_a_trace_fail_and_leave_no_file(folder, text, reason):
     (folder / "t.csv").write_bytes(text.encode())
-    result = folder.call("import", "t.csv", "-o", "a.db")
+    result = folder.call("import", "-q", "t.csv", "-o", "a.db")
     assert result.returncode == 1 and reason in result.stderr.decode().splitlines()[-1]
     assert folder.files() == ["t.csv"]
 
@@ -90,7 +108,7 @@ def test_files_without_a_trace_fail_and_leave_no_file(folder, text, reason):
 def test_several_files_are_several_runs_and_one_that_fails_stops_none(folder):
     write(folder, "t.csv", "time_s,rss_bytes", "0,1024")
     write(folder, "u.csv", "time_s,rss_bytes", "0,2048")
-    result = folder.call("import", "t.csv", "gone.csv", "u.csv", "-o", "a.db")
+    result = folder.call("import", "-q", "t.csv", "gone.csv", "u.csv", "-o", "a.db")
     assert result.returncode == 1 and "gone.csv" in assert_one_line(result.stderr)
     assert [run["command"] for run in folder.show("a.db")["runs"]] == [["t.csv"], ["u.csv"]]
 
@@ -112,7 +130,7 @@ def test_times_since_1970_are_dates(folder):
 
 
 def test_standard_input(folder):
-    result = folder.call("import", "-", "-o", "a.db", input=b"time_s,rss_bytes\n0,1024\n")
+    result = folder.call("import", "-q", "-", "-o", "a.db", input=b"time_s,rss_bytes\n0,1024\n")
     assert result.returncode == 0 and samples(folder) == [(0, 1024)]
 
 
@@ -135,7 +153,7 @@ def test_what_was_imported_is_judged_on_rss(folder):
 
 @pytest.mark.parametrize("words", [[], ["t.csv"], ["-o", "a.db"]])
 def test_what_is_missing_on_the_command_line_is_told(folder, words):
-    result = folder.call("import", *words)
+    result = folder.call("import", "-q", *words)
     assert result.returncode == 2
     assert "memwatch import -h" in assert_one_line(result.stderr)
 
@@ -143,7 +161,7 @@ def test_what_is_missing_on_the_command_line_is_told(folder, words):
 def test_an_output_that_is_no_memwatch_file_is_left_alone(folder):
     write(folder, "t.csv", "time_s,rss_bytes", "0,1024")
     (folder / "a.db").write_bytes(b"precious" * 100)
-    result = folder.call("import", "t.csv", "-o", "a.db")
+    result = folder.call("import", "-q", "t.csv", "-o", "a.db")
     assert result.returncode == 1 and (folder / "a.db").read_bytes() == b"precious" * 100
     assert_one_line(result.stderr)
 
@@ -151,14 +169,14 @@ def test_an_output_that_is_no_memwatch_file_is_left_alone(folder):
 def test_a_name_that_is_made_to_harm(folder):
     name = "\x1b[31m\n.csv"
     write(folder, name, "time_s,rss_bytes", "0,1024", "x")
-    result = folder.call("import", name, "-o", "a.db")
+    result = folder.call("import", "-q", name, "-o", "a.db")
     assert result.returncode == 0 and b"\x1b" not in result.stderr
     assert_one_line(result.stderr)
 
 
 def test_a_folder_is_no_file(folder):
     (folder / "t.csv").mkdir()
-    result = folder.call("import", "t.csv", "-o", "a.db")
+    result = folder.call("import", "-q", "t.csv", "-o", "a.db")
     assert result.returncode == 1
     assert_one_line(result.stderr)
 

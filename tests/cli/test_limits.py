@@ -30,7 +30,7 @@ def test_a_limit_that_is_crossed_is_told_stored_and_the_status_is_3(folder):
     result = record(folder, "--max-rss", "40M")
     assert result.returncode == 3
     line = assert_one_line(result.stderr)
-    assert re.search(r"max-rss at .*: [4-9]\d.* MiB in all processes, more than 40 MiB; reported",
+    assert re.search(r"max-rss at .*: [4-9]\d.* MiB, more than 40 MiB; reported",
                      line)
     run = folder.last_run("a.db")
     event, = events(run, "limit")
@@ -190,10 +190,40 @@ def test_a_command_that_hangs_does_not_hold_up_the_end(folder):
 @pytest.mark.parametrize("words", [["--on-limit", "exec", "--max-rss", "1M"],
                                    ["--on-limit-command", "true", "--max-rss", "1M"],
                                    ["--on-limit", "kill"], ["--max-rss", "lots"],
+                                   ["--max-rss", "20"], ["--max-growth", "20/h"],
                                    ["--max-growth", "1M"], ["--max-processes", "-1"]])
 def test_limits_that_make_no_sense_are_refused(folder, words):
     result = folder.call("run", *words, "--", "true")
     assert result.returncode == 125 and "memwatch run -h" in assert_one_line(result.stderr)
+
+
+def test_a_limit_without_a_unit_is_told_what_it_means(folder):
+    result = folder.call("run", "--max-rss", "20", "--", "true")
+    assert "'20' is 20 bytes: write 20M" in assert_one_line(result.stderr)
+    assert folder.call("run", "-q", "--max-rss", "900m", "--", "true").returncode == 0
+
+
+@pytest.mark.parametrize("command, words", [
+    ("false", "--on-limit-command: false exited with 1"),
+    ("sh -c 'kill -9 $$'", "--on-limit-command: sh was ended by SIGKILL"),
+    ("./broken", "--on-limit-command: cannot execute ./broken: "),
+    ("true", None)])
+def test_command_that_fails_is_told(folder, command, words):
+    (folder / "broken").write_text("#!/no/such/interpreter\n")
+    (folder / "broken").chmod(0o755)
+    result = folder.call("run", "-q", "--max-rss", "4K", "--on-limit", "exec", "--on-limit-command",
+                         command, "--", "sleep", "0.1")
+    assert result.returncode == 3
+    told = [line for line in result.stderr.decode().splitlines() if "--on-limit-command" in line]
+    assert len(told) == (1 if words else 0) and all(words in line for line in told)
+
+
+def test_limit_that_was_crossed_before_anybody_looked_is_so_from_the_start(folder):
+    with Target(folder, ["sleep", "60"]) as target:
+        with Attached(folder, "--max-rss", "4K", target.pid) as attached:
+            attached.see("SELECT 1 FROM event WHERE kind = 'limit'")
+            _, errors = attached.finish(signal.SIGINT, status=3)
+    assert "max-rss from the start: " in errors and "all processes" not in errors
 
 
 def test_attach_signals_only_when_it_is_told_to(folder):
@@ -202,7 +232,7 @@ def test_attach_signals_only_when_it_is_told_to(folder):
         with Attached(folder, "--max-rss", "20M", target.pid) as attached:
             attached.see("SELECT 1 FROM event WHERE kind = 'limit'")
             run, errors = attached.finish(signal.SIGINT, status=3)
-        assert is_alive(target.pid) and "max-rss" in errors
+        assert is_alive(target.pid) and re.search("max-rss (at .*|from the start): .* MiB, more", errors)
         with Attached(folder, "--max-rss", "20M", "--on-limit", "kill", target.pid) as attached:
             run, _ = attached.finish(status=3)
         assert target.process.wait() == -signal.SIGKILL

@@ -42,7 +42,10 @@ def functions(folder, file="run.db"):
 def test_c_program_has_its_functions_with_calls_times_and_peaks(folder):
     folder.record(build(folder, PROGRAMS / "phases.c"))
     found = functions(folder)
-    assert {name: each["calls"] for name, each in found.items()} == {"round": 3, "load": 3, "sort": 3}
+    assert {name: each["calls"] for name, each in found.items()} == {
+        "round": 3, "load": 3, "sort": 3, "done": 1}
+    done = found.pop("done")
+    assert done["total_s"] == done["growth_bytes"] == 0 and 10_000_000 <= done["peak"]["bytes"]
     for each in found.values():
         assert each["calls_stored"] == 3 and each["file"].endswith("phases.c") and each["line"] > 0
         assert 0 < each["max_s"] <= each["total_s"]
@@ -65,6 +68,29 @@ def test_cpp_program_may_leave_a_scope_by_an_exception_and_mark_from_threads(fol
     assert len({row[1] for row in rows}) == 3
     assert {(row[0], row[2]) for row in rows} == {
         ("main", 0), ("work", 0), ("fail", 1), ("load", 1), ("load", 2)}
+
+
+def test_point_is_a_line_with_its_memory_and_no_time(folder):
+    program = build_text(folder, """
+int main(void)
+{
+    MEMWATCH_SCOPE("main");
+    for (int i = 0; i < 3; i++) {
+        memset(malloc(8 << 20), 1, 8 << 20);
+        MEMWATCH_POINT("here");
+    }
+}
+""", "-O0")
+    folder.record(program)
+    line, = [line for line in folder.call("functions").stdout.decode().splitlines() if "here" in line]
+    assert line.split()[:4] == ["3", "-", "-", "-"]
+    points = query(folder / "run.db", "SELECT enter_s = exit_s, depth, enter_bytes, exit_bytes, peak_bytes"
+                                      " FROM calls WHERE name = 'here' ORDER BY enter_s")
+    assert [(same, depth) for same, depth, *_ in points] == [(1, 1)] * 3
+    assert all(enter == end == peak for *_, enter, end, peak in points)
+    for before, after in zip(points, points[1:]):
+        assert abs(after[2] - before[2] - (8 << 20)) < 1 << 20
+    assert folder.last_run("run.db")["recorder"]["lost_marks"] == 0
 
 
 def test_spike_inside_a_call_is_in_its_peak_and_in_no_other(folder):
@@ -220,11 +246,21 @@ def test_without_memwatch_around_it_the_program_just_runs(folder):
 
 def test_header_compiles_in_every_dialect_it_promises(folder):
     for compiler, options in [("cc", ["-std=gnu99"]), ("cc", ["-std=gnu17", "-pedantic"]),
+                              ("c++", ["-std=c++98", "-pedantic", "-x", "c++"]),
                               ("c++", ["-std=gnu++11", "-x", "c++"]),
                               ("c++", ["-std=gnu++20", "-x", "c++"])]:
         (folder / "dialect.c").write_text(
             "#include <memwatch.h>\nint main(void) { MEMWATCH_SCOPE(\"a\"); MEMWATCH_POINT(\"b\"); }\n")
         build(folder, folder / "dialect.c", *options, compiler=compiler)
+
+
+def test_missing_extensions_are_one_error(folder):
+    (folder / "strict.c").write_text("#include <memwatch.h>\n"
+                                     "int main(void) { MEMWATCH_SCOPE(\"a\"); MEMWATCH_POINT(\"b\"); }\n")
+    result = subprocess.run(["cc", "-std=c99", f"-I{HEADER}", "-c", folder / "strict.c"], check=False,
+                            stderr=subprocess.PIPE)
+    assert result.returncode != 0 and result.stderr.count(b"error:") == 1
+    assert b"-std=gnu11" in result.stderr
 
 
 def test_two_files_of_a_program_share_one_channel(folder):

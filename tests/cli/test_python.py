@@ -1,5 +1,7 @@
 """Functions that Python programs mark with `profile`: on every Python there is, without a change."""
 
+import glob
+import json
 import os
 import pathlib
 import shutil
@@ -58,6 +60,39 @@ def kinds(python, tmp_path_factory):  # noqa: F811
     subprocess.run([MEMWATCH, "run", "-q", "-o", path, "--python", python, PROGRAMS / "kinds.py"],
                    check=True, timeout=60)
     return Calls(path)
+
+
+def old_python():
+    """One from before 3.8, that pyenv may have."""
+    found = sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.[67].*/bin/python3")))
+    return found[0] if found else pytest.skip("there is no Python 3.6 or 3.7")
+
+
+def test_python_that_is_too_old_says_so_once_and_runs_the_program(folder):
+    name = script(folder, """
+        @profile
+        def f(): return 3
+        with profile.timestamp("block"): print(f())
+    """)
+    for options in [], ["--trace", "*:f"]:
+        result = folder.call("run", "-q", *options, "--python", old_python(), name)
+        assert (result.returncode, result.stdout) == (0, b"3\n")
+        assert result.stderr.splitlines()[0] == (
+            b"memwatch: functions are not marked here: memwatch marks functions from CPython 3.8 on")
+        assert result.stderr.count(b"CPython 3.8") == 1
+    os.symlink(old_python(), folder / "python3")
+    said = folder.call("doctor", "--json", env={"PATH": str(folder.path)})
+    found = json.loads(said.stdout)["checks"]["pythons"]["found"][0]
+    assert not found["profile"] and found["error"] == "memwatch marks functions from CPython 3.8 on"
+
+
+def test_traceback_tells_what_the_line_between_is(folder, python):  # noqa: F811
+    result = folder.call("run", "-q", "--python", python, script(folder, """
+        @profile
+        def fails(): return 1 / 0
+        fails()
+    """))
+    assert result.returncode == 1 and b"# the call that memwatch marks" in result.stderr
 
 
 def test_marking_loads_no_module_that_takes_long(folder, python):  # noqa: F811
@@ -419,6 +454,14 @@ def test_rest_of_memory_profiler_is_the_package_where_it_is_installed(folder):
     """)
     calls = record(folder, installed_memory_profiler(), name)
     assert set(calls.count()) == {"__main__.f"}
+
+
+@pytest.mark.parametrize("line", ["", "from memory_profiler import profile"])
+def test_memory_profiler_as_a_module_prints_its_table(folder, line):
+    name = script(folder, f"{line}\n@profile\ndef f():\n    return [0] * 1000\nf()\n")
+    result = folder.call("run", "-q", "--python", installed_memory_profiler(), "-m", "memory_profiler", name)
+    assert result.returncode == 0 and b"Line Contents" in result.stdout
+    assert b"return [0] * 1000" in result.stdout
 
 
 def test_rest_of_memory_profiler_is_missed_clearly(folder, python):  # noqa: F811

@@ -98,6 +98,26 @@ def test_clean_follows_no_link_into_another_folder(folder):
     assert (folder / "elsewhere" / "kept.db").exists()
 
 
+def test_clean_removes_the_pictures_that_plot_has_named_itself(folder):
+    make_recording(folder / "memwatch_20260101T000000_1.db", [(0, 10)])
+    make_recording(folder / "mine.db", [(0, 10)])
+    pictures = ["memwatch_20260101T000000_1.png", "memwatch_20260101T000000_2.png", "mine.png"]
+    for name in pictures:
+        (folder / name).write_bytes(b"a picture")
+    (folder / "memwatch_20260101T000000_1.svg").write_text("a picture")
+    dry = folder.call("clean", "-n").stdout.decode()
+    assert f"would remove {pictures[0]}\n" in dry and "_2.png" not in dry and "mine.png" not in dry
+    assert folder.call("clean").returncode == 0
+    assert folder.files() == ["memwatch_20260101T000000_1.svg", *pictures[1:]]
+
+
+def test_single_run_cannot_be_removed(three):
+    result = three.call("rm", "one.db:1")
+    assert result.returncode == 1 and "one.db" in three.files()
+    assert result.stderr == b"memwatch: one.db:1 is a single run: rm removes whole files\n"
+    assert b"No such file" in three.call("rm", "gone.db:1").stderr
+
+
 def test_clean_takes_no_names(three):
     result = three.call("clean", "one.db")
     assert result.returncode == 2 and len(three.files()) == 3
@@ -114,9 +134,10 @@ def test_recording_in_progress_is_never_removed(folder):
     make_recording(folder / "old.db", [(0, 10)])
     process = folder.start("run", "-q", "-o", "new.db", *python("import time; time.sleep(60)"))
     wait_for_samples(folder / "new.db")
-    for words in (["rm", "new.db"], ["rm", "-1"], ["clean", "--dry-run"], ["clean"]):
+    for words, status in ((["rm", "new.db"], 1), (["rm", "-1"], 1), (["clean", "--dry-run"], 0),
+                          (["clean"], 0)):
         result = folder.call(*words)
-        assert result.returncode == 1 and b"new.db is being recorded" in result.stderr
+        assert result.returncode == status and b"new.db is being recorded" in result.stderr
         assert (folder / "new.db").exists() and (folder / "new.db-wal").exists()
     assert not (folder / "old.db").exists()
     process.terminate()

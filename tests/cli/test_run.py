@@ -49,6 +49,13 @@ def test_program_that_is_not_there_is_127(folder, name):
     assert_one_line(result.stderr)
 
 
+@pytest.mark.parametrize("name", [".", "..", "folder", "./folder", "/"])
+def test_folder_is_no_program(folder, name):
+    (folder / "folder").mkdir()
+    result = folder.call("run", name)
+    assert result.returncode == 126 and "Is a directory" in assert_one_line(result.stderr)
+
+
 def test_module_of_a_python_that_is_not_there_is_127(folder):
     assert folder.call("run", "--python", "no-such-python", "-m", "json").returncode == 127
 

@@ -128,6 +128,40 @@ def test_decorated_functions_are_marked_beside_traced_ones(folder, python):  # n
         ("__main__.outer", 0), ("__main__.inner", 1)}
 
 
+def test_function_that_is_decorated_and_traced_is_marked_once(folder, python):  # noqa: F811
+    name = script(folder, """
+        import asyncio, functools
+        @profile
+        def plain(): pass
+        @profile(name="other")
+        def named(): pass
+        @profile
+        @functools.lru_cache()
+        def cached(): pass
+        @profile
+        def generator(): yield
+        @profile
+        async def waits(): await asyncio.sleep(0)
+        @profile
+        class Loader:
+            def load(self): pass
+            @classmethod
+            def of_class(cls): pass
+        def later(): pass
+        for _ in range(2):
+            plain(), named(), cached(), list(generator()), asyncio.run(waits())
+            Loader().load(), Loader.of_class(), later()
+            later = profile(later)
+    """)
+    calls = record(folder, python, name, options=["--trace", "*"])
+    assert not [name for name in calls.count() if name.startswith("_memwatch")]
+    own = {name: count for name, count in calls.count().items() if name.startswith(("__main__.", "other"))}
+    assert own.pop("other") == 2
+    assert own == {f"__main__.{name}": 2 for name in (
+        "plain", "cached", "generator", "waits", "Loader.load", "Loader.of_class", "later")}
+    assert calls.lost == 0
+
+
 def test_code_that_comes_and_goes_is_forgotten(folder, python):  # noqa: F811
     name = script(folder, """
         import gc
@@ -197,10 +231,29 @@ def test_call_that_ends_unseen_harms_no_other(folder, python):  # noqa: F811
     assert Calls(folder / "run.db").lost == 0
 
 
-def test_pattern_that_finds_nothing_is_told(folder, python):  # noqa: F811
-    name = script(folder, "def f(): pass\nf()\n")
-    result = folder.call("run", "-q", "--python", python, "--trace", "nothing.*", name)
-    assert result.returncode == 0 and b"--trace" in result.stderr
+def told_of(folder, *patterns):
+    name = script(folder, """
+        class Loader:
+            def load(self): pass
+        Loader().load()
+    """)
+    options = [word for pattern in patterns for word in ("--trace", pattern)]
+    result = folder.call("run", "-q", *options, "--", name)
+    assert result.returncode == 0
+    return result.stderr.decode().splitlines()
+
+
+def test_each_pattern_that_finds_nothing_is_told(folder):
+    assert told_of(folder, "__main__.*", "*:Loader.load", "__main__:*.load", "*.l[!x]ad") == []
+    lines = told_of(folder, "nothing.*", "*:load", "__main__.*", "Loader:load")
+    assert lines[0] == ("memwatch: --trace 'nothing.*': no Python function of that name was called "
+                        "(names are MODULE.QUALNAME; the script itself is __main__)")
+    assert len(lines) == 3 and "'*:load'" in lines[1] and "'Loader:load'" in lines[2]
+
+
+def test_pattern_that_the_shell_has_replaced_is_explained(folder):
+    line, = told_of(folder, "mymod.py")
+    assert "write 'mymod.*'" in line and "quotes" in line
 
 
 @pytest.mark.parametrize("options", [["--trace", ""], ["--trace", "a\nb"],

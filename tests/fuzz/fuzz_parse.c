@@ -101,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     check_one(mw_parse_duration, text);
     check_one(mw_parse_size, text);
+    check_one(mw_parse_memory, text);
     check_one(parse_count, text);
     check_window(text);
     check_rate(text);

@@ -501,7 +501,7 @@ static void test_what_marks_say_of_the_memory_is_told_of_the_process(void **stat
     check_reached(&rig->reached[MW_PEAK_SAMPLED], 100, 100, 1000);
     mw_calls_window(rig->calls, 50, START_NS + 150000, 2000, 0, START_NS + 150000);
     assert_int_equal(rig->reached_count, 2); /* the recorder knows of its own */
-    mark_with(rig, MW_MARK_POINT, 0, 200, -1, 4000);
+    mark_with(rig, MW_MARK_RESET, 0, 200, -1, 4000);
     check_reached(&rig->reached[MW_PEAK_KERNEL], 150, 200, 4000);
     leave(rig, 0, 300);
     assert_int_equal(rig->reached_count, 3);
@@ -515,7 +515,7 @@ static void test_what_marks_say_of_an_unknown_process_is_told_once_it_is_known(v
     (void)state;
     rig->pid = rig->tid = 51;
     mark_with(rig, MW_MARK_ENTER, 0, 100, 1000, 9000);
-    mark_with(rig, MW_MARK_POINT, 0, 150, 1000, 3000);
+    mark_with(rig, MW_MARK_RESET, 0, 150, 1000, 3000);
     assert_int_equal(rig->reached_count, 0);
     mw_calls_process_started(rig->calls, 51, 7, START_NS + 200000, &rig->sink);
     leave(rig, 0, 300);
@@ -546,7 +546,7 @@ static void test_what_was_known_last_stands_in_for_marks_without_memory(void **s
     enter(rig, 0, 100);
     mw_calls_sample(rig->calls, 50, START_NS + 150000, 900);
     mw_calls_sample(rig->calls, 50, START_NS + 160000, 800);
-    mark_with(rig, MW_MARK_POINT, 0, 170, 850, -1);
+    mark_with(rig, MW_MARK_RESUME, 0, 170, 850, -1);
     mw_calls_sample(rig->calls, 50, START_NS + 165000, 100); /* late: what is known is newer */
     leave(rig, 0, 200);
     check_peak(&rig->call[1].peak, 899, -1, 150, 150, MW_PEAK_SAMPLED);
@@ -558,6 +558,28 @@ static void test_what_was_known_last_stands_in_for_marks_without_memory(void **s
     finish(rig);
     assert_int_equal(rig->functions[0].growth_bytes, 150 * 1024);
     check_peak(&rig->functions[0].peak, 899, -1, 150, 150, MW_PEAK_SAMPLED);
+    rig_free(rig);
+}
+
+static void test_point_is_a_call_that_ends_as_it_begins(void **state)
+{
+    struct rig *rig = rig_new(1000);
+
+    (void)state;
+    enter(rig, 0, 100);
+    mark_with(rig, MW_MARK_POINT, 1, 150, 900, 950);
+    leave(rig, 0, 200);
+    assert_int_equal(rig->call[0].from_us, 150);
+    assert_int_equal(rig->call[0].to_us, 150);
+    assert_int_equal(rig->call[0].duration_ns, 0);
+    assert_int_equal(rig->call[0].depth, 1);
+    assert_int_equal(rig->call[0].from_bytes, 900 * 1024);
+    assert_int_equal(rig->call[0].to_bytes, 900 * 1024);
+    check_peak(&rig->call[0].peak, 899, 960, 150, 150, MW_PEAK_SAMPLED);
+    finish(rig);
+    assert_int_equal(rig->functions[1].calls, 1);
+    assert_int_equal(rig->functions[1].total_ns, 0);
+    assert_int_equal(mw_calls_lost(rig->calls), 0);
     rig_free(rig);
 }
 
@@ -787,6 +809,7 @@ int main(void)
         UNIT_TEST(test_what_marks_say_of_the_memory_is_told_of_the_process),
         UNIT_TEST(test_what_marks_say_of_an_unknown_process_is_told_once_it_is_known),
         UNIT_TEST(test_what_was_known_last_stands_in_for_marks_without_memory),
+        UNIT_TEST(test_point_is_a_call_that_ends_as_it_begins),
         UNIT_TEST(test_summits_answer_as_a_look_at_all_values_would),
         UNIT_TEST(test_beyond_the_budget_functions_are_thinned),
         UNIT_TEST(test_a_call_that_is_the_longest_and_the_highest_is_given_once),

@@ -66,7 +66,7 @@ static void check_mark(const struct mw_mark *mark, enum mw_mark_kind kind, const
 /* The first mark of a process tells of the high-water mark until then, which it has reset. */
 static void check_first(const struct mw_mark *mark, pid_t pid)
 {
-    assert_int_equal(mark->kind, MW_MARK_POINT);
+    assert_int_equal(mark->kind, MW_MARK_RESET);
     assert_int_equal(mark->pid, pid);
     assert_int_equal(mark->resident_kib, -1);
     assert_true(mark->window_kib > 0);

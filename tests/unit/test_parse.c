@@ -128,6 +128,10 @@ static void test_sizes_count_in_powers_of_1024_or_of_1000_as_written(void **stat
         {"1TB", INT64_C(1000000000000)},
         {"1e3", 1000},
         {".5K", 512},
+        {"10k", 10240},
+        {"512m", 512 * INT64_C(1048576)},
+        {"2g", 2 * INT64_C(1073741824)},
+        {"1t", INT64_C(1099511627776)},
     };
 
     (void)state;
@@ -136,7 +140,7 @@ static void test_sizes_count_in_powers_of_1024_or_of_1000_as_written(void **stat
 
 static void test_what_is_no_size_is_refused(void **state)
 {
-    static const char *const others[] = {"5k", "5b", "5mb", "5Mb", "5KB", "5s", "5P", "5iB", "M"};
+    static const char *const others[] = {"5b", "5mb", "5Mb", "5KB", "5s", "5P", "5iB", "M"};
 
     (void)state;
     check_all_refused(mw_parse_size, no_numbers, MW_COUNT(no_numbers), -EINVAL);
@@ -300,7 +304,7 @@ static void test_a_rate_is_a_size_in_a_time_or_in_one_of_a_unit(void **state)
         {"10M/1h", 10 << 20, INT64_C(3600000000000)},
         {"10M/h", 10 << 20, INT64_C(3600000000000)},
         {"1.5K/500ms", 1536, 500000000},
-        {"1/1", 1, 1000000000},
+        {"1e6/1", 1000000, 1000000000},
         {"2MB/.5d", 2000000, INT64_C(43200000000000)},
         {"1B/ns", 1, 1},
     };
@@ -324,13 +328,34 @@ static int parse_rate_bytes(const char *text, int64_t *ret_bytes, struct mw_erro
     return code;
 }
 
+static void test_a_limit_of_memory_is_no_handful_of_bytes(void **state)
+{
+    static const struct accepted cases[] = {{"4096", 4096},
+                                            {"20M", 20 * INT64_C(1048576)},
+                                            {"20m", 20 * INT64_C(1048576)},
+                                            {"1K", 1024},
+                                            {"20B", 20},
+                                            {"1e6", 1000000}};
+    static const char *const texts[] = {"0", "0M", "20", "4095", "66.5", "1e3", "1e400"};
+    struct mw_error error;
+    int64_t bytes;
+
+    (void)state;
+    check_accepted(mw_parse_memory, cases, MW_COUNT(cases));
+    check_all_refused(mw_parse_memory, texts, MW_COUNT(texts), -ERANGE);
+    check_all_refused(mw_parse_memory, no_numbers, MW_COUNT(no_numbers), -EINVAL);
+    mw_parse_memory("20", &bytes, &error);
+    assert_string_equal(error.text, "'20' is 20 bytes: write 20M");
+}
+
 static void test_what_is_no_rate_is_refused_and_leaves_both_alone(void **state)
 {
     static const char *const none[] = {"",       "/",      "10M",     "10M/",   "/1h",
                                        "10M/1x", "10M//h", "-1M/h",   "1M/-1h", "1M/1h/1h",
                                        "1M/ h",  "1M /h",  "1M/1h ",  "h/1M",   "nan/1h",
                                        "1M/x",   "1M/inf", "1M/hour", "1M/.h"};
-    static const char *const out_of_range[] = {"0/1h", "1M/0", "1M/0h", "8388608T/1h", "1M/1e99d"};
+    static const char *const out_of_range[] = {"0/1h",        "1M/0",     "1M/0h",
+                                               "8388608T/1h", "1M/1e99d", "20/h"};
 
     (void)state;
     check_all_refused(parse_rate_bytes, none, MW_COUNT(none), -EINVAL);
@@ -407,6 +432,7 @@ int main(void)
         UNIT_TEST(test_either_end_of_a_window_may_be_left_out),
         UNIT_TEST(test_what_is_no_window_is_refused_and_leaves_both_ends_alone),
         UNIT_TEST(test_a_rate_is_a_size_in_a_time_or_in_one_of_a_unit),
+        UNIT_TEST(test_a_limit_of_memory_is_no_handful_of_bytes),
         UNIT_TEST(test_what_is_no_rate_is_refused_and_leaves_both_alone),
         UNIT_TEST(test_percentages_have_their_sign),
         UNIT_TEST(test_a_text_of_any_length_is_refused_or_understood),

@@ -113,3 +113,23 @@ struct code *code_learn(PyObject *object, PyObject *globals, PyObject *resolve)
     }
     return code;
 }
+
+int code_set_marked(PyObject *object)
+{
+    struct code *code = code_find(object);
+
+    if (code) {
+        code->is_marked = true;
+        return 0;
+    }
+    if (!(code = calloc(1, sizeof *code))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    code->is_marked = true;
+    if (refer(code, object) < 0 || remember(code, object) < 0) {
+        free_code(code);
+        return -1;
+    }
+    return 0;
+}

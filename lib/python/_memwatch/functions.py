@@ -6,10 +6,14 @@ import sys
 import types
 
 try:
+    if sys.version_info < (3, 8) or sys.implementation.name != "cpython":
+        raise ImportError("memwatch marks functions from CPython 3.8 on")
     if "t" in getattr(sys, "abiflags", ""):
         raise ImportError("Python without the GIL is not supported")
     from _memwatch import marks
+    obstacle = None
 except ImportError as _error:  # a Python for which it was not built, a subinterpreter
+    obstacle = str(_error)
     marks = types.SimpleNamespace(is_recorded=lambda: False)
     if sys.stderr is not None:
         sys.stderr.write(f"memwatch: functions are not marked here: {_error}\n")
@@ -56,10 +60,13 @@ def _flags_of(function):
     return flags if isinstance(flags, int) else 0
 
 
-def _site_of(function, name):
+def _code_of(function):
+    """That which runs in the end; None where there is none in Python."""
     code = getattr(_unwrap(function), "__code__", None)
-    if not isinstance(code, types.CodeType):
-        code = None
+    return code if isinstance(code, types.CodeType) else None
+
+
+def _site_of(function, code, name):
     if not name:
         own = getattr(function, "__qualname__", None) or type(function).__qualname__
         name = f"{module_name(getattr(function, '__module__', None))}.{own}"
@@ -80,7 +87,7 @@ def _around_function(site, function):
         del args, kwargs
         token = enter()
         try:
-            return function(*given.pop(), **given.pop())
+            return function(*given.pop(), **given.pop())  # the call that memwatch marks
         finally:
             leave(token)
     return marked
@@ -183,7 +190,10 @@ def _dress(marked, function):
 def _mark_function(function, name=None):
     if _is_marked(function):
         return function
-    site = _site_of(function, name)
+    code = _code_of(function)
+    if code:
+        marks.leave_out(code)  # of --trace: one call is one
+    site = _site_of(function, code, name)
     marked = _how_to_mark(function)(site, function)
     _dress(marked, function)
     marked._memwatch_site = site

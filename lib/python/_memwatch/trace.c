@@ -135,7 +135,7 @@ static struct code *code_of_event(PyObject *arguments)
     PyObject *object = PyTuple_GetItem(arguments, 0);
     struct code *code = object ? code_find(object) : NULL;
 
-    return code && code->site ? code : NULL;
+    return code_is_traced(code) ? code : NULL;
 }
 
 static const void *frame_of(const struct code *code)
@@ -155,8 +155,9 @@ static PyObject *on_start(PyObject *module, PyObject *arguments)
     if (!code) /* one that resolving itself has called, perhaps: another time it may be the
                   program's */
         Py_RETURN_NONE;
-    if (!code->site) {
-        code_forget(object); /* it will not be asked for again */
+    if (!code_is_traced(code)) {
+        if (!code->is_marked)
+            code_forget(object); /* it will not be asked for again */
         Py_INCREF(disable);
         return disable;
     }
@@ -237,7 +238,7 @@ static int hook(PyObject *self, frame_object *frame, int event, PyObject *value)
     if (!(object = code_of_frame(frame)))
         return -1;
     code = event == EVENT_CALL ? find_code(object) : code_find(object);
-    if (code && code->site) {
+    if (code_is_traced(code)) {
         if (event == EVENT_RETURN)
             stop(code, frame, !value || !code->pauses || !has_paused(frame));
         else if (find_call(code, frame))
@@ -308,6 +309,14 @@ static PyObject *trace_by_hook(PyObject *module, PyObject *arguments)
     Py_RETURN_NONE;
 }
 
+static PyObject *leave_out(PyObject *module, PyObject *code)
+{
+    (void)module;
+    if (resolve && code_set_marked(code) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *trace_no_more(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -329,6 +338,8 @@ PyMethodDef trace_functions[] = {
      "trace_by_hook(resolve, pauses_at): traces this thread.\n\n"
      "pauses_at(frame) tells whether a frame that gives a value back only pauses."},
     {"hook_thread", hook_thread, METH_VARARGS, "For threading.setprofile()."},
+    {"leave_out", leave_out, METH_O,
+     "leave_out(code): does not trace this code object, which is marked otherwise."},
     {"trace_no_more", trace_no_more, METH_NOARGS,
      "No functions are traced from now on but those that were already."},
     {NULL, NULL, 0, NULL},

@@ -58,6 +58,11 @@ def _is_function(code, name):
     return code.co_flags & _OPTIMIZED and (last == "<lambda>" or not last.startswith("<"))
 
 
+def _is_own(module):
+    """What stands around decorated functions is no part of the program."""
+    return module.partition(".")[0] == "_memwatch"
+
+
 def _resolver(patterns):
     patterns = _Patterns(patterns)
     names = _Qualnames(patterns)
@@ -70,7 +75,7 @@ def _resolver(patterns):
             if code.co_name == "<module>":
                 names.learn(code, module)
             name = names.get(code)
-        if not _is_function(code, name) or not patterns.match(module, name):
+        if _is_own(module) or not _is_function(code, name) or not patterns.match(module, name):
             return None
         return make_site(f"{module}.{name}", code.co_filename, code.co_firstlineno)
     return resolve
