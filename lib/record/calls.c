@@ -598,6 +598,13 @@ int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
     return code;
 }
 
+bool mw_calls_knows(struct mw_calls *calls, pid_t pid)
+{
+    const struct process *process = find_process(calls, pid);
+
+    return process && process->slot != MW_CALLS_NO_SLOT;
+}
+
 int mw_calls_process_started(struct mw_calls *calls, pid_t pid, uint32_t slot, int64_t t_ns,
                              const struct mw_calls_sink *sink)
 {

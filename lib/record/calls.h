@@ -36,6 +36,7 @@
 #include "capture/mark.h"
 #include "store/writer.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -81,6 +82,9 @@ void mw_calls_free(struct mw_calls *calls);
  */
 int mw_calls_process_started(struct mw_calls *calls, pid_t pid, uint32_t slot, int64_t t_ns,
                              const struct mw_calls_sink *sink);
+
+/* Whether a process with that pid was told of, and has not ended. */
+bool mw_calls_knows(struct mw_calls *calls, pid_t pid);
 
 /*
  * A mark is what a program wrote, and may say anything. One for which there is no memory is counted

@@ -3,9 +3,15 @@
 #include "capture/clock.h"
 #include "capture/marks.h"
 #include "record/calls.h"
+#include "util/array.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Marks of a process that nobody has told of yet wait so long for it, and are so many at most. */
+static const int64_t early_patience_ns = 1000000000;
+enum { MOST_EARLY = 65536 };
 
 struct mw_functions {
     struct mw_marks *marks;
@@ -16,6 +22,9 @@ struct mw_functions {
     bool sum_only;               /* single processes have no peaks */
     const struct mw_mark *taken; /* and not used yet */
     size_t taken_count, next_taken;
+    struct mw_mark *early; /* of processes that are not known yet, in the order of time */
+    size_t early_count, early_room;
+    bool has_started; /* one for which some wait, perhaps */
     uint64_t lost_seen;
     bool root_only; /* no other process is recorded */
     pid_t root;     /* 0: not known yet */
@@ -102,6 +111,7 @@ void mw_functions_close(struct mw_functions *functions)
     mw_calls_free(functions->calls);
     mw_marks_close(functions->marks);
     free(functions->pids);
+    free(functions->early);
     free(functions);
 }
 
@@ -152,6 +162,60 @@ static bool take(struct mw_functions *functions)
     return functions->taken_count > 0;
 }
 
+/* Follows the first marks that wait, as far as they were made before a moment. */
+static int give_up_early(struct mw_functions *functions, int64_t before_ns,
+                         const struct mw_calls_sink *sink)
+{
+    size_t given = 0;
+    int code = 0;
+
+    while (code == 0 && given < functions->early_count && functions->early[given].t_ns < before_ns)
+        code = mw_calls_mark(functions->calls, &functions->early[given++], sink);
+    functions->early_count -= given;
+    memmove(functions->early, functions->early + given,
+            functions->early_count * sizeof *functions->early);
+    return code;
+}
+
+/* Follows the marks that have waited for processes that have been told of. */
+static int follow_early(struct mw_functions *functions, const struct mw_calls_sink *sink)
+{
+    size_t count = functions->early_count, left = 0;
+    int code = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct mw_mark mark = functions->early[i];
+
+        if (code != 0 || !mw_calls_knows(functions->calls, mark.pid))
+            functions->early[left++] = mark;
+        else
+            code = mw_calls_mark(functions->calls, &mark, sink);
+    }
+    functions->early_count = left;
+    functions->has_started = false;
+    return code;
+}
+
+static int follow(struct mw_functions *functions, const struct mw_mark *mark,
+                  const struct mw_calls_sink *sink)
+{
+    int code = 0;
+
+    if (functions->root_only && mark->pid != functions->root)
+        return 0;
+    if (mw_calls_knows(functions->calls, mark->pid))
+        return mw_calls_mark(functions->calls, mark, sink);
+    if (functions->early_count == MOST_EARLY)
+        code = give_up_early(functions, functions->early[MOST_EARLY / 2].t_ns + 1, sink);
+    if (code != 0)
+        return code;
+    if (!mw_array_reserve(&functions->early, functions->early_count, &functions->early_room,
+                          sizeof *functions->early))
+        return mw_calls_mark(functions->calls, mark, sink);
+    functions->early[functions->early_count++] = *mark;
+    return 0;
+}
+
 int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw_error *error)
 {
     const struct mw_calls_sink sink = sink_of(functions);
@@ -161,13 +225,15 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
         return 0;
     if (functions->root == 0)
         return 0; /* nobody knows yet whose marks they are */
+    if (functions->has_started)
+        code = follow_early(functions, &sink);
     while (code == 0 && (functions->next_taken < functions->taken_count || take(functions)) &&
            functions->taken[functions->next_taken].t_ns <= t_ns) {
-        const struct mw_mark *mark = &functions->taken[functions->next_taken++];
-
-        if (!functions->root_only || mark->pid == functions->root)
-            code = mw_calls_mark(functions->calls, mark, &sink);
+        code = follow(functions, &functions->taken[functions->next_taken], &sink);
+        functions->next_taken++;
     }
+    if (code == 0 && functions->early_count > 0)
+        code = give_up_early(functions, mw_now_ns() - early_patience_ns, &sink);
     return result(functions, code, error);
 }
 
@@ -214,6 +280,7 @@ int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint
         functions->root = pid;
     if (!remember_pid(functions, slot, pid))
         return 0; /* its calls are those of a process that is not known */
+    functions->has_started = functions->early_count > 0;
     return result(functions, mw_calls_process_started(functions->calls, pid, slot, t_ns, &sink),
                   error);
 }
@@ -277,7 +344,9 @@ int mw_functions_finish(struct mw_functions *functions, struct mw_error *error)
         return 0;
     if ((code = mw_functions_advance(functions, mw_now_ns(), error)) < 0)
         return code;
-    return result(functions, mw_calls_finish(functions->calls, &sink), error);
+    if ((code = give_up_early(functions, INT64_MAX, &sink)) == 0)
+        code = mw_calls_finish(functions->calls, &sink);
+    return result(functions, code, error);
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */

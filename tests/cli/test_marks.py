@@ -162,6 +162,25 @@ int main(void)
     assert rows == [("child", 3, 3), ("parent", 3, 1)]
 
 
+def test_marks_made_before_a_process_was_found_belong_to_it(folder):
+    """When it looks for children, the recorder finds one milliseconds after it began."""
+    program = build_text(folder, """
+int main(void)
+{
+    for (int i = 0; i < 5; i++) {
+        if (fork() == 0) {
+            { MEMWATCH_SCOPE("child"); }
+            usleep(100000);
+            _exit(0);
+        }
+        wait(NULL);
+    }
+}
+""")
+    folder.record(program, options=["--tracking", "poll"])
+    assert query(folder / "run.db", "SELECT count(*), count(DISTINCT pid) FROM calls") == [(5, 5)]
+
+
 def test_children_none_leaves_the_marks_of_children_out(folder):
     program = build_text(folder, """
 int main(void)
