@@ -281,8 +281,6 @@ static void list_processes(const struct mw_found *found, size_t count)
 /* Whether all that were found are meant. */
 static bool is_clear(const struct attach *attach, const struct mw_found *roots, size_t count)
 {
-    mw_auto_free char *name = NULL;
-
     if (count == 1 || attach->all || attach->wanted.kind != MW_WANTED_NAME)
         return true;
     cmd_message("%zu processes are called '%s': choose one by its PID, or take them --all", count,

@@ -171,6 +171,8 @@ static int give_up_early(struct mw_functions *functions, int64_t before_ns,
 
     while (code == 0 && given < functions->early_count && functions->early[given].t_ns < before_ns)
         code = mw_calls_mark(functions->calls, &functions->early[given++], sink);
+    if (given == 0)
+        return code;
     functions->early_count -= given;
     memmove(functions->early, functions->early + given,
             functions->early_count * sizeof *functions->early);

@@ -124,8 +124,9 @@ static void test_growth_is_looked_at_by_its_mappings(void **state)
 {
     struct watched watched;
 
-    /* The sanitizer's terabytes take longer to look through than such a look may cost. */
+    /* A sanitizer's terabytes take longer to look through than such a look may cost. */
     unit_need_memory_of_its_own();
+    unit_need_no_thread_sanitizer();
     watched = watch(state);
     go_on(&watched, 0, 600, leaking);
     assert_int_equal(mw_writer_commit(watched.writer, NULL), 0);
