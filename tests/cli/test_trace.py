@@ -153,7 +153,7 @@ def test_function_that_is_decorated_and_traced_is_marked_once(folder, python):  
             Loader().load(), Loader.of_class(), later()
             later = profile(later)
     """)
-    calls = record(folder, python, name, options=["--trace", "*"])
+    calls = record(folder, python, name, options=["--trace", "__main__.*"])
     assert not [name for name in calls.count() if name.startswith("_memwatch")]
     own = {name: count for name, count in calls.count().items() if name.startswith(("__main__.", "other"))}
     assert own.pop("other") == 2
