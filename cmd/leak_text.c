@@ -60,7 +60,7 @@ char *limit_words(const struct verdict *verdict, const struct limit *limit)
     double far_s = FAR * verdict->judgement.observed_s;
     char at[MW_FORMAT_SIZE], low[MW_FORMAT_SIZE], high[MW_FORMAT_SIZE];
     mw_auto_free char *name = limit_name(limit);
-    const char *when = verdict->judgement.halted_s > 0 ? "if it goes on, " : "";
+    const char *when = verdict->judgement.halted_s > 0 ? "if it grows on like that, " : "";
 
     if (!name)
         return NULL;
@@ -150,24 +150,24 @@ static char *growth_words(const struct verdict *verdict)
     duration(length, judgement->to_s - judgement->from_s);
     duration(halt, judgement->to_s);
     if (leak && judgement->halted_s > 0)
-        return cmd_words("sustained growth of %s (%s) for %s, consistent with a leak; level since "
-                         "%s, as when the load ended",
+        return cmd_words("sustained growth of %s (%s) for %s, consistent with a leak; level from "
+                         "%s on, perhaps because the load ended",
                          slope, range, length, halt);
     if (judgement->halted_s > 0)
-        return cmd_words("sustained growth of %s (%s) for %s, and level since %s: a leak if the "
-                         "load ended there, a full cache if it went on; record it under load to "
-                         "the end to tell",
+        return cmd_words("sustained growth of %s (%s) for %s, and level from %s on: a leak if the "
+                         "load ended there, a full cache if it went on; record it again with load "
+                         "to the end to tell",
                          slope, range, length, halt);
     if (leak)
         return cmd_words("sustained growth of %s (%s) for %s, consistent with a leak", slope, range,
                          length);
     duration(again, judgement->observed_s / 2);
     if (judgement->fault == MW_FAULT_NONE)
-        return cmd_words("growth of %s (%s) for %s, which is too new to call it a leak: look again "
-                         "when it has run for %s more",
+        return cmd_words("growth of %s (%s) for %s, which is too new to call it a leak: record "
+                         "for %s more",
                          slope, range, length, again);
-    return cmd_words("growth of %s (%s) for %s, not clear enough to call it a leak: look again "
-                     "when it has run for %s more",
+    return cmd_words("growth of %s (%s) for %s, not clear enough to call it a leak: record for "
+                     "%s more",
                      slope, range, length, again);
 }
 
@@ -184,7 +184,7 @@ static char *doubt_words(const struct verdict *verdict)
     switch (judgement->doubt) {
     case MW_DOUBT_HALTED:
         return cmd_words(
-            "not certain: a cache that became full there looks the same; record it under "
+            "not certain: a cache that was full by then looks the same; record it again with "
             "load to the end to tell");
     case MW_DOUBT_BENT:
         return cmd_words("not certain: it slows down a little, as a cache does that is not full "
@@ -210,11 +210,12 @@ static char *filling_words(const struct verdict *verdict)
     rate(mean, verdict, judgement->slope);
     if (late < .1 * judgement->slope && judgement->rise > 0)
         return cmd_words("rose by %s and has levelled off, as a cache or a pool does that is full. "
-                         "No leak so far; record it twice as long to see that it stays level",
+                         "No leak is shown; record it twice as long to see that it stays level",
                          size(rise, judgement->rise));
-    return cmd_words("grows ever more slowly, as a cache or a pool does that fills: %s at the end, "
-                     "%s over all. No leak so far; record it twice as long to see whether it stops",
-                     rate(end, verdict, fmax(late, 0)), mean);
+    return cmd_words(
+        "grows ever more slowly, as a cache or a pool does that fills: %s at the end, "
+        "%s on the average. No leak is shown; record it twice as long to see whether it stops",
+        rate(end, verdict, fmax(late, 0)), mean);
 }
 
 static char *step_words(const struct verdict *verdict)
@@ -222,8 +223,8 @@ static char *step_words(const struct verdict *verdict)
     char bytes[MW_FORMAT_SIZE], at[MW_FORMAT_SIZE];
 
     return cmd_words(
-        "went up by %s at about %s at once, and stayed: no sustained growth. See what it did "
-        "at that time",
+        "went up by %s at once, about %s after the start, and stayed: no sustained growth. See "
+        "its log of that time",
         size(bytes, verdict->judgement.step_bytes), duration(at, verdict->judgement.step_s));
 }
 

@@ -134,8 +134,8 @@ def test_growth_that_halted_says_since_when(folder):
     assert process["evidence"]["halted_s"] == pytest.approx(720, abs=150)
     assert process["evidence"]["doubt"] == "halted"
     text = folder.call("leak", "--limit", "1G", "a.db").stdout.decode()
-    assert re.search(r"leak .*sustained growth of .* consistent with a leak; level since 1 h 4\d min, as when the load "
-                     r"ended\n +not certain: a cache that became full there looks the same; .*\n +if it goes on, the "
+    assert re.search(r"leak .*sustained growth of .* consistent with a leak; level from 1 h 4\d min on, "
+                     r"perhaps because the load ended\n +not certain: a cache that was full by then looks the same; .*\n +if it grows on like that, the "
                      r"limit", text), text
     script = folder.call("plot", "--leak", "--limit", "350M", "--script", "a.db").stdout.decode()
     assert "level since" in script and "met in" not in script
