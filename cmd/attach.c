@@ -351,16 +351,31 @@ static int remember_command(struct attach *attach, pid_t pid, struct mw_error *e
     return 0;
 }
 
-static int arm(struct attach *attach, const struct mw_found *roots, size_t count,
-               struct mw_error *error)
+/* Of several, those that have ended meanwhile are left out. */
+static int add_roots(struct attach *attach, const struct mw_found *roots, size_t count,
+                     struct mw_error *error)
 {
     struct recorder *recorder = &attach->recorder;
     int code = 0;
 
     for (size_t i = 0; i < count && code == 0; i++) {
-        if ((code = check_rights(attach, roots[i].pid, error)) == 0)
-            code = recorder_add_root(recorder, &roots[i], error);
+        code = recorder_add_root(recorder, &roots[i], error);
+        if (code == 0)
+            code = check_rights(attach, roots[i].pid, error);
+        else if (code == -ESRCH && (recorder->root_count > 0 || i + 1 < count))
+            code = 0;
     }
+    return code;
+}
+
+static int arm(struct attach *attach, const struct mw_found *found, size_t found_count,
+               struct mw_error *error)
+{
+    struct recorder *recorder = &attach->recorder;
+    int code = add_roots(attach, found, found_count, error);
+    const struct mw_found *roots = recorder->roots;
+    size_t count = recorder->root_count;
+
     if (code < 0 || (code = remember_command(attach, roots[0].pid, error)) < 0 ||
         (code = open_recorder(attach, roots[0].pid, error)) < 0 ||
         (code = mw_session_arm(recorder->session, roots[0].pid, error)) < 0)

@@ -84,10 +84,10 @@ int main(void)
     folder.record(program)
     line, = [line for line in folder.call("functions").stdout.decode().splitlines() if "here" in line]
     assert line.split()[:4] == ["3", "-", "-", "-"]
-    points = query(folder / "run.db", "SELECT enter_s = exit_s, depth, enter_bytes, exit_bytes, peak_bytes"
+    points = query(folder / "run.db", "SELECT enter_s = exit_s, depth, enter_bytes, exit_bytes, peak_upper_bytes"
                                       " FROM calls WHERE name = 'here' ORDER BY enter_s")
     assert [(same, depth) for same, depth, *_ in points] == [(1, 1)] * 3
-    assert all(enter == end <= peak for *_, enter, end, peak in points)
+    assert all(enter == end <= upper for *_, enter, end, upper in points)
     for before, after in zip(points, points[1:]):
         assert abs(after[2] - before[2] - (8 << 20)) < 1 << 20
     assert folder.last_run("run.db")["recorder"]["lost_marks"] == 0
