@@ -169,9 +169,9 @@ def test_coroutines_are_told_apart_by_task_and_waiting_from_working(kinds):
     one, other = kinds.of("awaits")
     assert one["track"] != other["track"] and one["depth"] == other["depth"] == 0
     for call in one, other:
-        assert call["suspended_s"] >= 0.09 and 0.02 <= call["duration_s"]
+        assert call["suspended_s"] >= 0.05 and 0.02 <= call["duration_s"]  # the timer runs already
     waits = kinds.of("waits")
-    assert all(call["depth"] == 1 and call["suspended_s"] >= 0.05 for call in waits)
+    assert all(call["depth"] == 1 and call["suspended_s"] >= 0.025 for call in waits)
     assert sorted(call["track"] for call in waits) == sorted([one["track"], other["track"]] * 2)
     assert all(call["depth"] == 2 for call in kinds.of("in_task"))
     assert kinds.only("is_cancelled")["suspended_s"] >= 0.02

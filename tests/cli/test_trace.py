@@ -54,11 +54,12 @@ def test_depth_is_that_of_thread_and_task(traced):
 
 
 def test_waiting_is_told_from_working(traced):
+    """A timer runs already while a task on a busy machine is on its way to wait for it."""
     for call in traced.of("awaits"):
-        assert call["suspended_s"] >= 0.06 and call["duration_s"] >= 0.02
+        assert call["suspended_s"] >= 0.03 and call["duration_s"] >= 0.02
     for call in traced.of("waits"):
-        assert call["suspended_s"] >= 0.03 and call["duration_s"] >= 0.01
-    assert traced.only("produces")["suspended_s"] >= 0.03
+        assert call["suspended_s"] >= 0.015 and call["duration_s"] >= 0.01
+    assert traced.only("produces")["suspended_s"] >= 0.015
 
 
 @pytest.mark.parametrize("patterns, expected", [
