@@ -81,13 +81,17 @@ static int collect(void *context, const struct mw_sample *sample)
     return 0;
 }
 
+static double memory_now(const struct feeder *feeder)
+{
+    return mw_leak_anonymous(feeder->resident, feeder->shared.value, feeder->swap.value);
+}
+
 static void feed(struct feeder *feeder, int64_t t_us)
 {
     double t_s = (double)(t_us > feeder->from_us ? t_us : feeder->from_us) / 1e6;
 
     if (feeder->any && !feeder->in_gap)
-        mw_leak_feed(&feeder->leak, t_s,
-                     fmax(feeder->resident - feeder->shared.value, 0) + feeder->swap.value);
+        mw_leak_feed(&feeder->leak, t_s, memory_now(feeder));
 }
 
 static int64_t next_change(const struct changes *changes)
@@ -149,7 +153,7 @@ static void pass_endings(struct feeder *feeder, int64_t until_us)
 
         if (ending->t_us > until_us)
             return;
-        if (ending->peak >= .5 * feeder->resident)
+        if (mw_leak_ends_tree(ending->peak, feeder->resident))
             mw_leak_end(&feeder->leak, (double)ending->t_us / 1e6);
     }
 }
@@ -261,8 +265,7 @@ int verdict_reach(struct verdict *ret_verdict, struct mw_basis *ret_basis,
         if (ret_basis)
             mw_leak_basis(&feeder->leak, (double)end_us / 1e6, ret_basis);
         if (feeder->any)
-            ret_verdict->last =
-                fmax(feeder->resident - feeder->shared.value, 0) + feeder->swap.value;
+            ret_verdict->last = memory_now(feeder);
         ret_verdict->shared = feeder->shared_then;
         ret_verdict->shared_growth = feeder->shared_then - feeder->first_shared;
     }

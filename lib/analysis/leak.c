@@ -16,6 +16,16 @@ const char *mw_verdict_name(enum mw_verdict verdict)
     return names[verdict];
 }
 
+double mw_leak_anonymous(double resident, double shared, double swapped)
+{
+    return fmax(resident - shared, 0) + swapped;
+}
+
+bool mw_leak_ends_tree(double highest, double all)
+{
+    return highest >= .5 * all;
+}
+
 void mw_leak_feed(struct mw_leak *leak, double t_s, double bytes)
 {
     mw_bins_add(&leak->bins, t_s, bytes);

@@ -81,6 +81,14 @@ struct mw_judgement {
     double bin_s;
 };
 
+/* What is judged, from its parts: memory that belongs to no file and is not shared, and what of it
+ * is swapped out. In bytes. */
+double mw_leak_anonymous(double resident, double shared, double swapped);
+
+/* Whether the end of one process is to be told as that of a tree: where it had, at its highest,
+ * half of what all have now. In bytes. */
+bool mw_leak_ends_tree(double highest, double all);
+
 /* As for mw_bins_add. */
 void mw_leak_feed(struct mw_leak *leak, double t_s, double bytes);
 

@@ -7,11 +7,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Marks of a process that nobody has told of yet wait so long for it, and are so many at most. */
 static const int64_t early_patience_ns = 1000000000;
-enum { MOST_EARLY = 65536 };
+enum { MOST_EARLY = 16384 };
 
 struct mw_functions {
     struct mw_marks *marks;
@@ -22,8 +21,9 @@ struct mw_functions {
     bool sum_only;               /* single processes have no peaks */
     const struct mw_mark *taken; /* and not used yet */
     size_t taken_count, next_taken;
-    struct mw_mark *early; /* of processes that are not known yet, in the order of time */
-    size_t early_count, early_room;
+    /* Of processes that are not known yet, in the order of time: from early_next on. */
+    struct mw_mark *early;
+    size_t early_next, early_count, early_room;
     bool has_started; /* one for which some wait, perhaps */
     uint64_t lost_seen;
     bool root_only; /* no other process is recorded */
@@ -162,30 +162,32 @@ static bool take(struct mw_functions *functions)
     return functions->taken_count > 0;
 }
 
+static bool have_early(const struct mw_functions *functions)
+{
+    return functions->early_next < functions->early_count;
+}
+
 /* Follows the first marks that wait, as far as they were made before a moment. */
 static int give_up_early(struct mw_functions *functions, int64_t before_ns,
                          const struct mw_calls_sink *sink)
 {
-    size_t given = 0;
     int code = 0;
 
-    while (code == 0 && given < functions->early_count && functions->early[given].t_ns < before_ns)
-        code = mw_calls_mark(functions->calls, &functions->early[given++], sink);
-    if (given == 0)
-        return code;
-    functions->early_count -= given;
-    memmove(functions->early, functions->early + given,
-            functions->early_count * sizeof *functions->early);
+    while (code == 0 && have_early(functions) &&
+           functions->early[functions->early_next].t_ns < before_ns)
+        code = mw_calls_mark(functions->calls, &functions->early[functions->early_next++], sink);
+    if (!have_early(functions))
+        functions->early_next = functions->early_count = 0;
     return code;
 }
 
 /* Follows the marks that have waited for processes that have been told of. */
 static int follow_early(struct mw_functions *functions, const struct mw_calls_sink *sink)
 {
-    size_t count = functions->early_count, left = 0;
+    size_t left = 0;
     int code = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = functions->early_next; i < functions->early_count; i++) {
         const struct mw_mark mark = functions->early[i];
 
         if (code != 0 || !mw_calls_knows(functions->calls, mark.pid))
@@ -193,22 +195,20 @@ static int follow_early(struct mw_functions *functions, const struct mw_calls_si
         else
             code = mw_calls_mark(functions->calls, &mark, sink);
     }
+    functions->early_next = 0;
     functions->early_count = left;
     functions->has_started = false;
     return code;
 }
 
-static int follow(struct mw_functions *functions, const struct mw_mark *mark,
-                  const struct mw_calls_sink *sink)
+/* Lets a mark wait. Where there is no room, all that wait have waited long enough. */
+static int keep_early(struct mw_functions *functions, const struct mw_mark *mark,
+                      const struct mw_calls_sink *sink)
 {
     int code = 0;
 
-    if (functions->root_only && mark->pid != functions->root)
-        return 0;
-    if (mw_calls_knows(functions->calls, mark->pid))
-        return mw_calls_mark(functions->calls, mark, sink);
     if (functions->early_count == MOST_EARLY)
-        code = give_up_early(functions, functions->early[MOST_EARLY / 2].t_ns + 1, sink);
+        code = give_up_early(functions, INT64_MAX, sink);
     if (code != 0)
         return code;
     if (!mw_array_reserve(&functions->early, functions->early_count, &functions->early_room,
@@ -216,6 +216,15 @@ static int follow(struct mw_functions *functions, const struct mw_mark *mark,
         return mw_calls_mark(functions->calls, mark, sink);
     functions->early[functions->early_count++] = *mark;
     return 0;
+}
+
+static int follow(struct mw_functions *functions, const struct mw_mark *mark,
+                  const struct mw_calls_sink *sink)
+{
+    if (functions->root_only && mark->pid != functions->root)
+        return 0;
+    return mw_calls_knows(functions->calls, mark->pid) ? mw_calls_mark(functions->calls, mark, sink)
+                                                       : keep_early(functions, mark, sink);
 }
 
 int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw_error *error)
@@ -234,7 +243,7 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
         code = follow(functions, &functions->taken[functions->next_taken], &sink);
         functions->next_taken++;
     }
-    if (code == 0 && functions->early_count > 0)
+    if (code == 0 && have_early(functions))
         code = give_up_early(functions, mw_now_ns() - early_patience_ns, &sink);
     return result(functions, code, error);
 }
@@ -282,7 +291,7 @@ int mw_functions_process_started(struct mw_functions *functions, pid_t pid, uint
         functions->root = pid;
     if (!remember_pid(functions, slot, pid))
         return 0; /* its calls are those of a process that is not known */
-    functions->has_started = functions->early_count > 0;
+    functions->has_started = have_early(functions);
     return result(functions, mw_calls_process_started(functions->calls, pid, slot, t_ns, &sink),
                   error);
 }

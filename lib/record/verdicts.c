@@ -143,7 +143,7 @@ static void feed(struct series *series, double t_s)
 {
     if (series->resident >= 0)
         mw_leak_feed(&series->leak, t_s,
-                     fmax(series->resident - series->shared, 0) + series->swapped);
+                     mw_leak_anonymous(series->resident, series->shared, series->swapped));
 }
 
 static void take_value(struct mw_verdicts *verdicts, uint32_t slot, enum mw_metric metric,
@@ -193,7 +193,7 @@ static void end_in_tree(struct mw_verdicts *verdicts, const struct series *ended
 {
     struct series *tree = verdicts->tree.series;
 
-    if (tree && ended && ended->highest >= .5 * tree->resident)
+    if (tree && ended && mw_leak_ends_tree(ended->highest, tree->resident))
         mw_leak_end(&tree->leak, t_s);
 }
 

@@ -308,8 +308,8 @@ CREATE TABLE event (
                        -- The kernel ended the process because its memory cgroup was full: name is
                        -- the path of the cgroup, limit_value its limit.
                        'oom-kill',
-                       -- Whether memory leaks is judged anew: name is the verdict, value the
-                       -- growth in bytes a second, note the verdict as a sentence.
+                       -- Whether memory leaks is judged anew: name is the verdict; of growth, value
+                       -- is that in bytes a second; note is a sentence, where there is one to say.
                        'verdict')),
     name               TEXT,
     value              INTEGER,          -- bytes; of the limit max-processes: processes
