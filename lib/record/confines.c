@@ -17,6 +17,8 @@
 static const int64_t look_pause_ns = 5000000000;
 /* So long after an end its status may be told. */
 static const int64_t longest_telling_ns = 1000000000;
+/* So long after the kernel has chosen a process it may still give its memory back. */
+static const int64_t longest_dying_ns = 10000000000;
 /* Ends that are thought about at a time: more come only where much else dies as well. */
 enum { MOST_ENDED = 256 };
 
@@ -41,7 +43,8 @@ struct tree {
     struct findings findings;
     struct mw_cgroup own;   /* its cgroup; path NULL: none can be seen */
     int64_t oom_kills, all; /* so far in that, and on the machine */
-    bool moved;             /* it has come to that since the last look at these */
+    bool looked_at;         /* where it was has been asked again since it came */
+    bool left;              /* it has ended since the last look, perhaps in another */
 };
 
 /* A process that may have been ended for lack of memory. */
@@ -60,7 +63,7 @@ struct mw_confines {
     size_t tree_count, tree_room;
     struct ended ended[MOST_ENDED];
     size_t ended_count;
-    int64_t kills; /* by the kernel, of which it is not known yet whom they met */
+    int64_t kills, kills_ns; /* by the kernel, not known yet of whom; when the last were seen */
 };
 
 static const struct {
@@ -180,19 +183,24 @@ static struct mw_cgroup *read_chain(const struct mw_confines *confines, pid_t pi
     return chain;
 }
 
-/* The first of a chain becomes the tree's own, where it is another. */
-static void take_own(struct tree *tree, struct mw_cgroup *chain, size_t count)
+/* The cgroup that a tree is in now becomes its own: whether it is another than before. */
+static bool find_own(const struct mw_confines *confines, struct tree *tree)
 {
-    if (count == 0 || (tree->own.path && strcmp(tree->own.path, chain[0].path) == 0))
-        return;
-    tree->moved = tree->own.path != NULL;
-    clear_cgroup(&tree->own);
-    tree->own = chain[0];
-    chain[0] = (struct mw_cgroup){0};
-    tree->oom_kills = mw_cgroup_read_oom_kills(&tree->own);
+    size_t count;
+    struct mw_cgroup *chain = read_chain(confines, tree->pid, &count);
+    bool moved = count > 0 && (!tree->own.path || strcmp(tree->own.path, chain[0].path) != 0);
+
+    if (moved) {
+        clear_cgroup(&tree->own);
+        tree->own = chain[0];
+        chain[0] = (struct mw_cgroup){0};
+        tree->oom_kills = mw_cgroup_read_oom_kills(&tree->own);
+    }
+    mw_cgroup_free_chain(chain, count);
+    return moved;
 }
 
-static void find_cgroups(const struct mw_confines *confines, struct tree *tree,
+static void find_cgroups(const struct mw_confines *confines, const struct tree *tree,
                          struct findings *findings)
 {
     size_t count;
@@ -200,18 +208,6 @@ static void find_cgroups(const struct mw_confines *confines, struct tree *tree,
 
     for (size_t i = 0; i < count; i++)
         find_cgroup_limits(&chain[i], findings);
-    take_own(tree, chain, count);
-    mw_cgroup_free_chain(chain, count);
-}
-
-/* Notices when a tree has gone to another cgroup, or may have before it ended. */
-static void follow_moves(const struct mw_confines *confines, struct tree *tree)
-{
-    size_t count;
-    struct mw_cgroup *chain = read_chain(confines, tree->pid, &count);
-
-    take_own(tree, chain, count);
-    tree->moved = tree->moved || count == 0;
     mw_cgroup_free_chain(chain, count);
 }
 
@@ -279,15 +275,11 @@ static int look_at_limits(struct mw_confines *confines, struct tree *tree, int64
 void mw_confines_begin(struct mw_confines *confines, struct mw_writer *writer, int64_t start_ns,
                        pid_t root)
 {
-    size_t count;
-    struct mw_cgroup *chain = read_chain(confines, root, &count);
-
     confines->writer = writer;
     confines->start_ns = start_ns;
     confines->first =
         (struct tree){.pid = root, .oom_kills = -1, .all = mw_cgroup_read_all_oom_kills()};
-    take_own(&confines->first, chain, count);
-    mw_cgroup_free_chain(chain, count);
+    find_own(confines, &confines->first);
 }
 
 int mw_confines_add(struct mw_confines *confines, uint32_t slot, pid_t pid, int64_t t_ns,
@@ -306,6 +298,8 @@ int mw_confines_add(struct mw_confines *confines, uint32_t slot, pid_t pid, int6
         confines->first = (struct tree){0};
     }
     tree->slot = slot;
+    if (!tree->own.path)
+        find_own(confines, tree);
     return look_at_limits(confines, tree, t_ns, error);
 }
 
@@ -316,12 +310,18 @@ static bool was_killed(int wait_status)
     return wait_status >= 0 && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
 }
 
+static void end_tree(struct tree *tree, int wait_status)
+{
+    tree->ended = true;
+    tree->left = !tree->looked_at || was_killed(wait_status);
+}
+
 void mw_confines_ended(struct mw_confines *confines, uint32_t slot, pid_t pid, int64_t t_ns,
                        int wait_status)
 {
     for (size_t i = 0; i < confines->tree_count; i++) {
         if (confines->trees[i].slot == slot)
-            confines->trees[i].ended = true;
+            end_tree(&confines->trees[i], wait_status);
     }
     if (wait_status >= 0 && !was_killed(wait_status))
         return;
@@ -353,27 +353,30 @@ static bool shares_cgroup(const struct mw_confines *confines, size_t tree)
 
 /*
  * How many processes the kernel has ended in the cgroup of a tree since the last look. A cgroup may
- * have been removed with its last process, the topmost one counts nothing, and the tree may just
- * have come into it: then it is those of the whole machine.
+ * have been removed with its last process, the topmost one counts nothing, and a tree that was
+ * short or was killed may have been in another by then: then it is those of the whole machine. What
+ * a cgroup that it has just come to counts may be of earlier days.
  */
 static int64_t new_kills_of(const struct mw_confines *confines, struct tree *tree)
 {
-    int64_t all = mw_cgroup_read_all_oom_kills(), kills, since = 0;
+    int64_t kills = tree->own.path ? mw_cgroup_read_oom_kills(&tree->own) : -1;
+    int64_t since = kills >= 0 && tree->oom_kills >= 0 ? kills - tree->oom_kills : -1;
+    int64_t all = mw_cgroup_read_all_oom_kills();
+    int64_t on_machine = all >= 0 && tree->all >= 0 && all > tree->all ? all - tree->all : 0;
 
-    follow_moves(confines, tree);
-    kills = tree->own.path && !tree->moved ? mw_cgroup_read_oom_kills(&tree->own) : -1;
-    if (kills >= 0 && tree->oom_kills >= 0)
-        since = kills - tree->oom_kills;
-    else if (all >= 0 && tree->all >= 0)
-        since = all - tree->all;
     if (kills >= 0)
         tree->oom_kills = kills;
     tree->all = all;
-    tree->moved = false;
-    return since > 0 ? since : 0;
+    tree->looked_at = true;
+    if (!tree->ended && find_own(confines, tree) && since <= 0 && tree->oom_kills >= 0)
+        return tree->oom_kills < on_machine ? tree->oom_kills : on_machine;
+    if (since < 0 || (since == 0 && tree->left))
+        since = on_machine;
+    tree->left = false;
+    return since;
 }
 
-static int64_t new_kills(struct mw_confines *confines)
+static void count_kills(struct mw_confines *confines, int64_t now_ns)
 {
     int64_t kills = 0;
 
@@ -383,7 +386,11 @@ static int64_t new_kills(struct mw_confines *confines)
         if (!shares_cgroup(confines, i))
             kills += since;
     }
-    return kills;
+    if (kills > 0)
+        confines->kills_ns = now_ns;
+    else if (now_ns - confines->kills_ns > longest_dying_ns)
+        confines->kills = 0; /* they met others */
+    confines->kills += kills;
 }
 
 /* The lowest of the limits beyond which the kernel ends processes; NULL where there is none. */
@@ -451,18 +458,15 @@ int mw_confines_look(struct mw_confines *confines, int64_t now_ns, bool last,
 {
     int code = 0;
 
+    if (confines->ended_count > 0 || now_ns >= confines->due_ns)
+        count_kills(confines, now_ns);
     if (confines->ended_count > 0) {
-        confines->kills += new_kills(confines);
         if ((code = settle_ended(confines, now_ns, last, true, error)) == 0)
             code = settle_ended(confines, now_ns, last, false, error);
     }
     if (code < 0 || now_ns < confines->due_ns)
         return code;
     confines->due_ns = now_ns + look_pause_ns;
-    if (confines->ended_count == 0) {
-        new_kills(confines); /* so far they met others */
-        confines->kills = 0;
-    }
     for (size_t i = 0; i < confines->tree_count && code == 0; i++) {
         if (!confines->trees[i].ended)
             code = look_at_limits(confines, &confines->trees[i], now_ns, error);

@@ -369,6 +369,8 @@ static int store_last_events(struct mw_intake *intake, int64_t stop_ns,
 {
     if (end->exit_signal >= 0)
         mw_events_told(intake->events, intake->root, end->exit_signal);
+    else if (end->exit_status >= 0)
+        mw_events_told(intake->events, intake->root, W_EXITCODE(end->exit_status, 0));
     if (end->outcome == MW_OUTCOME_DETACHED)
         return mw_events_detached(intake->events, stop_ns, end->reason, error);
     return mw_events_look(intake->events, stop_ns, true, error);

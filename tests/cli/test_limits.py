@@ -308,16 +308,35 @@ def test_an_end_by_the_oom_killer_is_told(folder, cgroup):
 def test_a_child_that_the_oom_killer_chose_is_told_and_not_another(folder, cgroup):
     limit_file(cgroup).write_text(str(60 << 20))
     (folder / "hog.py").write_text(GUIDED + "big = hold(500)")
-    code = (f"import subprocess\nopen('{cgroup}/cgroup.procs', 'w').write(str(os.getpid()))\n"
+    code = ("import subprocess\nprint('ready', flush=True); wait_for('attached')\n"
+            f"open('{cgroup}/cgroup.procs', 'w').write(str(os.getpid()))\n"
             "for _ in range(5): subprocess.call(['true'])\n"
             "hog = subprocess.Popen([sys.executable, '-I', '-S', 'hog.py']); hog.wait()\n"
-            "killed = subprocess.Popen(['sleep', '100']); killed.kill(); killed.wait()\n"
-            "print(hog.pid, flush=True)")
-    result = record(folder, code=code)
-    assert result.returncode == 0, result
+            "print(hog.pid, flush=True); wait_for('told')\n"
+            f"open('{limit_file(cgroup)}', 'w').write('{1 << 30}')\n"
+            "killed = subprocess.Popen(['sleep', '100']); killed.kill(); killed.wait()")
+
+    def told():
+        return events(folder.last_run("a.db"), "oom-kill")
+    with Target(folder, guided(code)) as target:
+        target.line()
+        with Attached(folder, target.pid) as attached:
+            attached.see_memory(target.pid)
+            (folder / "attached").touch()
+            hog = int(target.line())
+            wait_until(told, "the kernel's choice is told")
+            (folder / "told").touch()
+            assert target.process.wait(60) == 0
+            run, _ = attached.finish()
+    assert [event["pid"] for event in events(run, "oom-kill")] == [hog]
+
+
+def test_a_short_run_that_the_oom_killer_ended_in_a_cgroup_it_went_to_is_told(folder, cgroup):
+    limit_file(cgroup).write_text(str(60 << 20))
+    code = f"open('{cgroup}/cgroup.procs', 'w').write(str(os.getpid())); big = hold(500)"
+    assert record(folder, code=code).returncode == 128 + signal.SIGKILL
     run = folder.last_run("a.db")
-    assert [event["pid"] for event in events(run, "oom-kill")] == [int(result.stdout)]
-    assert process_of(run, result.stdout)["exit_signal"] == 9
+    assert [event["pid"] for event in events(run, "oom-kill")] == [run["processes"][0]["pid"]]
 
 
 # --- shown -----------------------------------------------------------------------------------
