@@ -1,6 +1,6 @@
 #include "record/calls.h"
 
-#include "record/summits.h"
+#include "record/footprint.h"
 #include "record/table.h"
 #include "record/tally.h"
 #include "util/array.h"
@@ -38,15 +38,7 @@ struct process {
     struct mw_element element; /* its track is 0 */
     uint32_t slot;
     struct stack *stacks;
-    int64_t known_kib; /* the last RSS that was sampled or read, which holds; -1: there is none */
-    int64_t known_ns;  /* since when */
-    int64_t reset_ns;  /* when the last upper bound was, at the latest */
-    int64_t window_ns; /* when the present window began; 0: before all marks */
-    /* The highest that marks have read, and that is to be told yet; a kib of -1: nothing is. */
-    struct mw_reached resident, window;
-    /* While a call is open: samples by their time, windows by their start, and what windows allow
-     * at most by their end. */
-    struct mw_summits samples, windows, uppers;
+    struct mw_footprint footprint;
 };
 
 struct mw_calls {
@@ -90,9 +82,7 @@ static void clear_process(void *element)
 {
     struct process *process = element;
 
-    mw_summits_clear(&process->samples);
-    mw_summits_clear(&process->windows);
-    mw_summits_clear(&process->uppers);
+    mw_footprint_clear(&process->footprint);
 }
 
 void mw_calls_free(struct mw_calls *calls)
@@ -106,8 +96,6 @@ void mw_calls_free(struct mw_calls *calls)
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
-
-static const struct mw_reached nothing = {.kib = -1};
 
 static struct process *find_process(struct mw_calls *calls, pid_t pid)
 {
@@ -129,10 +117,7 @@ static struct process *need_process(struct mw_calls *calls, pid_t pid)
     if (!process)
         return NULL;
     process->slot = MW_CALLS_NO_SLOT;
-    process->known_kib = -1;
-    process->known_ns = 0;
-    process->window_ns = 0;
-    process->resident = process->window = nothing;
+    mw_footprint_begin(&process->footprint, &calls->options);
     return process;
 }
 
@@ -181,14 +166,9 @@ static struct stack *need_stack(struct mw_calls *calls, struct process *process,
     if (stack->next)
         stack->next->at = &stack->next;
     process->stacks = stack;
+    mw_footprint_ask(&process->footprint);
     calls->last_stack = stack;
     return stack;
-}
-
-/* Without open calls nobody asks for what was before. */
-static void forget_memory(struct process *process)
-{
-    process->samples.count = process->windows.count = process->uppers.count = 0;
 }
 
 /* Forgets a stack in which no call is open. */
@@ -203,10 +183,42 @@ static void drop_stack(struct mw_calls *calls, struct stack *stack)
     if (calls->last_stack == stack)
         calls->last_stack = NULL;
     if (!process->stacks)
-        forget_memory(process);
+        mw_footprint_forget(&process->footprint);
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */
+
+void mw_calls_window(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib,
+                     int64_t unseen_kib, int64_t reset_ns)
+{
+    struct process *process = find_process(calls, pid);
+
+    if (process && !mw_footprint_window(&process->footprint, t_ns, kib, unseen_kib, reset_ns))
+        mw_calls_gap(calls, t_ns);
+}
+
+void mw_calls_sample(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib)
+{
+    struct process *process = find_process(calls, pid);
+
+    if (process)
+        mw_footprint_sample(&process->footprint, t_ns, kib);
+}
+
+void mw_calls_gap(struct mw_calls *calls, int64_t t_ns)
+{
+    calls->gap_ns = t_ns;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+/* How a call ends. */
+struct end {
+    int64_t t_ns;
+    int64_t kib;  /* -1: not known */
+    bool never;   /* it does not: the recording ends before */
+    bool covered; /* a high-water mark was taken at that moment */
+};
 
 static int64_t at_least_0(int64_t number)
 {
@@ -217,118 +229,6 @@ static int64_t to_us(const struct mw_calls *calls, int64_t t_ns)
 {
     return at_least_0(t_ns - calls->options.start_ns) / 1000;
 }
-
-/* An RSS that was read. Where memory ran out it says nothing, which is not wrong. */
-static void take_resident(struct process *process, int64_t t_ns, int64_t kib)
-{
-    if (t_ns >= process->known_ns) {
-        process->known_ns = t_ns;
-        process->known_kib = kib;
-    }
-    if (process->stacks)
-        mw_summits_add(&process->samples, &(struct mw_summit){t_ns, t_ns, t_ns, kib});
-}
-
-/* Returns when the window began. */
-static int64_t take_window(struct mw_calls *calls, struct process *process, int64_t t_ns,
-                           int64_t kib, int64_t unseen_kib, int64_t reset_ns)
-{
-    /* When a window began that another has overtaken is not known. */
-    int64_t from_ns = t_ns >= process->window_ns ? process->window_ns : 0;
-
-    if (t_ns > process->window_ns)
-        process->window_ns = t_ns;
-    /* What was not seen may have been at any moment up to then: later marks come after it. */
-    if (reset_ns < process->reset_ns)
-        reset_ns = process->reset_ns;
-    process->reset_ns = reset_ns;
-    if (!process->stacks)
-        return from_ns;
-    mw_summits_add(&process->windows, &(struct mw_summit){from_ns, from_ns, t_ns, kib});
-    /* A bound that is not known bounds nothing. */
-    if (!mw_summits_add(&process->uppers,
-                        &(struct mw_summit){reset_ns, from_ns, reset_ns, kib + unseen_kib}))
-        mw_calls_gap(calls, t_ns);
-    return from_ns;
-}
-
-void mw_calls_window(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib,
-                     int64_t unseen_kib, int64_t reset_ns)
-{
-    struct process *process = find_process(calls, pid);
-
-    if (process)
-        take_window(calls, process, t_ns, kib, unseen_kib, reset_ns);
-}
-
-void mw_calls_sample(struct mw_calls *calls, pid_t pid, int64_t t_ns, int64_t kib)
-{
-    struct process *process = find_process(calls, pid);
-
-    if (!process)
-        return;
-    take_resident(process, t_ns, kib);
-}
-
-void mw_calls_gap(struct mw_calls *calls, int64_t t_ns)
-{
-    calls->gap_ns = t_ns;
-}
-
-/* How a call ends. */
-struct end {
-    int64_t t_ns;
-    int64_t kib;  /* -1: not known */
-    bool never;   /* it does not: the recording ends before */
-    bool covered; /* a high-water mark was taken at that moment */
-};
-
-/* Takes in what was at least in use. What came late may be about the time behind the call. */
-static void raise_peak(struct mw_calls *calls, struct mw_peak *peak, const struct mw_summit *summit,
-                       const struct end *end, int64_t bound_kib, enum mw_peak_source source)
-{
-    int64_t bytes;
-
-    if (!summit || (!end->never && summit->to_ns > end->t_ns))
-        return;
-    bytes = at_least_0(summit->kib - bound_kib) * 1024;
-    if (peak->known && bytes <= peak->bytes)
-        return;
-    *peak = (struct mw_peak){.known = true,
-                             .bytes = bytes,
-                             .upper_bytes = -1,
-                             .from_us = to_us(calls, summit->from_ns),
-                             .to_us = to_us(calls, summit->to_ns),
-                             .source = source};
-}
-
-/* What is known of the memory of a process while a call was open. */
-static struct mw_peak peak_of(struct mw_calls *calls, const struct process *process,
-                              const struct open_call *open, const struct end *end)
-{
-    const struct mw_calls_options *options = &calls->options;
-    const struct mw_summit entry = {
-        .from_ns = open->enter_ns, .to_ns = open->enter_ns, .kib = open->enter_kib};
-    /* The window that its entry has ended is not its own; in a call without length nobody knows. */
-    int64_t upper_ns = end->t_ns > open->enter_ns ? open->enter_ns + 1 : open->enter_ns;
-    const struct mw_summit *upper = mw_summits_since(&process->uppers, upper_ns);
-    struct mw_peak peak = {.known = false};
-
-    raise_peak(calls, &peak, open->enter_kib >= 0 ? &entry : NULL, end, options->rss_bound_kib,
-               MW_PEAK_SAMPLED);
-    raise_peak(calls, &peak, mw_summits_since(&process->samples, open->enter_ns), end,
-               options->rss_bound_kib, MW_PEAK_SAMPLED);
-    raise_peak(calls, &peak, mw_summits_since(&process->windows, open->enter_ns), end,
-               options->peak_bound_kib, MW_PEAK_KERNEL);
-    if (peak.known && end->covered && upper && open->enter_ns > calls->gap_ns) {
-        int64_t bytes = (upper->kib + options->peak_bound_kib) * 1024;
-
-        peak.upper_bytes = bytes > peak.bytes ? bytes : peak.bytes;
-    }
-    return peak;
-}
-
-/* --- calls ------------------------------------------------------------------------------------ */
 
 static int64_t bytes_of(int64_t kib)
 {
@@ -341,6 +241,19 @@ static void resume(struct stack *stack, int64_t t_ns)
         stack->suspended_ns =
             mw_tally_sum(stack->suspended_ns, at_least_0(t_ns - stack->suspended_since_ns));
     stack->suspended_since_ns = 0;
+}
+
+/* What is known of the memory of a process while a call was open. */
+static struct mw_peak peak_of(const struct mw_calls *calls, const struct process *process,
+                              const struct open_call *open, const struct end *end)
+{
+    const struct mw_stretch stretch = {.enter_ns = open->enter_ns,
+                                       .enter_kib = open->enter_kib,
+                                       .end_ns = end->t_ns,
+                                       .never = end->never,
+                                       .bounded = end->covered && open->enter_ns > calls->gap_ns};
+
+    return mw_footprint_peak(&process->footprint, &stretch);
 }
 
 /* Ends the innermost call of a stack. */
@@ -402,7 +315,7 @@ static int unwind_all(struct mw_calls *calls, struct process *process, const str
 /* The memory of the process at a mark: what it read, or what is known, which holds. */
 static int64_t memory_at(const struct process *process, const struct mw_mark *mark)
 {
-    return mark->resident_kib >= 0 ? mark->resident_kib : process->known_kib;
+    return mark->resident_kib >= 0 ? mark->resident_kib : process->footprint.known_kib;
 }
 
 static int64_t track_of(const struct mw_mark *mark)
@@ -528,54 +441,6 @@ static struct mw_mark bounded(const struct mw_calls *calls, const struct mw_mark
     return copy;
 }
 
-static void keep_highest(struct mw_reached *highest, const struct mw_reached *reached)
-{
-    int64_t most_kib = highest->kib + highest->unseen_kib;
-
-    if (reached->kib + reached->unseen_kib > most_kib)
-        most_kib = reached->kib + reached->unseen_kib;
-    if (reached->kib > highest->kib)
-        *highest = *reached;
-    highest->unseen_kib = most_kib - highest->kib;
-}
-
-/* Takes what was read at a mark: it belongs to the calls before it, and to one that it ends. */
-static void take_reading(struct mw_calls *calls, struct process *process,
-                         const struct mw_mark *mark)
-{
-    int64_t t_us = to_us(calls, mark->t_ns), from_ns;
-
-    if (mark->window_kib >= 0) {
-        from_ns = take_window(calls, process, mark->t_ns, mark->window_kib, mark->unseen_kib,
-                              mark->reset_ns > mark->t_ns ? mark->reset_ns : mark->t_ns);
-        keep_highest(&process->window, &(struct mw_reached){.from_us = to_us(calls, from_ns),
-                                                            .to_us = t_us,
-                                                            .kib = mark->window_kib,
-                                                            .unseen_kib = mark->unseen_kib,
-                                                            .source = MW_PEAK_KERNEL});
-    }
-    if (mark->resident_kib >= 0) {
-        take_resident(process, mark->t_ns, mark->resident_kib);
-        keep_highest(&process->resident,
-                     &(struct mw_reached){t_us, t_us, mark->resident_kib, 0, MW_PEAK_SAMPLED});
-    }
-}
-
-static int tell(struct mw_reached *highest, uint32_t slot, const struct mw_calls_sink *sink)
-{
-    const struct mw_reached reached = *highest;
-
-    *highest = nothing;
-    return reached.kib < 0 ? 0 : sink->reached(sink->context, slot, &reached);
-}
-
-static int tell_reached(struct process *process, const struct mw_calls_sink *sink)
-{
-    int code = tell(&process->window, process->slot, sink);
-
-    return code == 0 ? tell(&process->resident, process->slot, sink) : code;
-}
-
 int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
                   const struct mw_calls_sink *sink)
 {
@@ -588,10 +453,11 @@ int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
         return 0;
     }
     calls->last_process = process;
-    take_reading(calls, process, &copy);
+    if (!mw_footprint_mark(&process->footprint, &copy))
+        mw_calls_gap(calls, copy.t_ns);
     code = take_mark(calls, process, &copy, sink);
     if (code == 0 && (process->slot != MW_CALLS_NO_SLOT || !process->stacks))
-        code = tell_reached(process, sink);
+        code = mw_footprint_tell(&process->footprint, process->slot, sink);
     /* Nobody will tell the end of a process that is not known. */
     if (!process->stacks && process->slot == MW_CALLS_NO_SLOT)
         drop_process(calls, process);
@@ -646,7 +512,7 @@ int mw_calls_process_ended(struct mw_calls *calls, pid_t pid, int64_t t_ns,
     if (!process)
         return 0;
     if ((code = unwind_all(calls, process, &end, sink)) == 0)
-        code = tell_reached(process, sink);
+        code = mw_footprint_tell(&process->footprint, process->slot, sink);
     if (code == 0 && process->slot != MW_CALLS_NO_SLOT)
         code = mw_tally_end_process(calls->tally, process->slot, sink);
     if (code == 0)
@@ -667,7 +533,7 @@ int mw_calls_finish(struct mw_calls *calls, const struct mw_calls_sink *sink)
     for (struct process *process = NULL;
          code == 0 && (process = mw_table_next(&calls->processes, process));) {
         if ((code = unwind_all(calls, process, &never, sink)) == 0)
-            code = tell_reached(process, sink);
+            code = mw_footprint_tell(&process->footprint, process->slot, sink);
     }
     return code == 0 ? mw_tally_finish(calls->tally, sink) : code;
 }
