@@ -194,6 +194,16 @@ static double value_at(const struct mw_plot_curve *curve, double t_s)
     return 0;
 }
 
+/* What a mark read, on a curve that shows the same; else what the curve says. */
+static double height_at(const struct brackets_request *request, size_t curve,
+                        const struct mw_call *call, int64_t t_us, int64_t read_bytes)
+{
+    if (request->resident && read_bytes >= 0 && request->owners[curve] == call->process &&
+        t_us >= request->from_us && t_us <= request->to_us)
+        return (double)read_bytes;
+    return value_at(&request->curves[curve], (double)t_us / 1e6);
+}
+
 /* Where a call that did not end stops to be drawn: with its process. */
 static int64_t end_of_open(const struct brackets_request *request, int64_t process)
 {
@@ -240,8 +250,8 @@ static struct mw_span span_of(const struct brackets_request *request, const stru
         .calls = 1,
         .duration_ns = call->duration_ns >= 0 ? call->duration_ns : (to_us - call->from_us) * 1000,
         .suspended_ns = call->duration_ns >= 0 ? call->suspended_ns : 0,
-        .from_bytes = value_at(&request->curves[curve], (double)from_us / 1e6),
-        .to_bytes = value_at(&request->curves[curve], (double)to_us / 1e6),
+        .from_bytes = height_at(request, curve, call, from_us, call->from_bytes),
+        .to_bytes = height_at(request, curve, call, to_us, call->to_bytes),
         .growth_bytes = growth(call),
         .peak_bytes = call->peak.known ? (double)call->peak.bytes : NAN,
     };

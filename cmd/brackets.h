@@ -14,6 +14,7 @@ struct brackets_request {
     unsigned columns;       /* of the canvas */
     bool letters;           /* it has no lanes */
     bool flame;             /* boxes for all calls by depth, instead of those that are crowded */
+    bool resident;          /* the curves show what marks read: RSS */
     const struct mw_plot_curve *curves;
     const int64_t *owners; /* of each curve: a process, MW_PROCESS_TREE or CURVE_OF_NONE */
     size_t curve_count;    /* at least 1 */

@@ -89,10 +89,12 @@ static int load_gaps(struct chart *chart, struct source *source, struct mw_error
     return 0;
 }
 
-/* The functions of one recording: over several, nobody could tell whose they are. */
+/* The functions of one recording: over several, nobody could tell whose they are. What marks read
+ * is part of the curves where it is drawn. */
 static int load_brackets(struct chart *chart, const struct source *source, struct mw_error *error)
 {
     const struct chart_options *options = source->options;
+    int code;
     struct brackets_request request = {
         .recording = source->recording,
         .from_us = options->from_us,
@@ -100,6 +102,7 @@ static int load_brackets(struct chart *chart, const struct source *source, struc
         .columns = options->columns,
         .letters = options->letters,
         .flame = options->flame,
+        .resident = options->metric == MW_METRIC_RSS,
         .curves = chart->curves.curves,
         .owners = chart->curves.owners,
         .curve_count = chart->curves.count,
@@ -107,7 +110,11 @@ static int load_brackets(struct chart *chart, const struct source *source, struc
 
     if (options->no_functions || source->place > 0 || chart->curves.count == 0)
         return 0;
-    return brackets_new(&chart->brackets, &request, error);
+    if ((code = brackets_new(&chart->brackets, &request, error)) < 0 || !chart->brackets)
+        return code;
+    brackets_show(chart->brackets, &chart->plot);
+    return curves_meet(&chart->curves, chart->plot.spans, chart->plot.span_count,
+                       (double)source->recording->run->interval_us / 1e6, error);
 }
 
 static int not_recorded(const struct recording *recording, enum mw_metric metric,
@@ -220,8 +227,6 @@ static void show_parts(struct chart *chart, const struct chart_options *options)
     plot->events = chart->events.events;
     plot->event_count = chart->events.count;
     plot->gaps = chart->gaps;
-    if (chart->brackets)
-        brackets_show(chart->brackets, plot);
 }
 
 int chart_new(struct chart **ret_chart, struct recording *recordings, size_t count,

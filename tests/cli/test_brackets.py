@@ -58,9 +58,43 @@ def boxes(script, name="boxes"):
 # --- brackets --------------------------------------------------------------------------------
 
 
-def test_call_is_two_brackets_on_the_curve(folder):
+def test_call_is_two_brackets_where_its_marks_read(folder):
     record(folder, [Call("load", 2_000_000, 5_000_000, enter_kib=111 * MIB, exit_kib=155 * MIB)])
+    assert brackets(script_of(folder), 1) == [(2, 111, 1), (5, 155, -1)]
+
+
+def test_call_whose_marks_read_nothing_stands_on_the_curve(folder):
+    record(folder, [Call("load", 2_000_000, 5_000_000)])
     assert brackets(script_of(folder), 1) == [(2, 120, 1), (5, 150, -1)]
+
+
+def curve(script, start_s, end_s):
+    """The steps of the first curve in a stretch of time, as the (time, memory) that each leads to."""
+    steps = {}
+    for row in filter(None, block(script, "curve1")):
+        time_s, memory = map(float, row.split()[:2])
+        if start_s <= time_s <= end_s:
+            steps[time_s] = memory
+    return list(steps.items())
+
+
+def test_curve_meets_what_marks_read_until_the_next_sample(folder):
+    make_recording(folder / "a.db", [(0, 100 * MIB), (6_000_000, 110 * MIB), (9_000_000, 50 * MIB)])
+    add_functions(folder / "a.db", [
+        Call("spike", 2_000_000, 2_004_000, enter_kib=100 * MIB, exit_kib=400 * MIB),
+        Call("late", 5_997_000, 7_500_000, enter_kib=90 * MIB, exit_kib=120 * MIB)])
+    script = script_of(folder)
+    assert curve(script, 0.1, 8) == [(2.004, 400), (2.014, 100), (5.997, 90), (6, 110),
+                                     (7.5, 120), (7.51, 110)]
+    assert curve(script_of(folder, "-n"), 0.1, 8) == [(6, 110)]
+
+
+def test_curve_in_a_gap_meets_nothing(folder):
+    make_recording(folder / "a.db", [(0, 100 * MIB), (6_000_000, 110 * MIB)],
+                   gap=(1_000_000, 5_000_000, 400))
+    add_functions(folder / "a.db", [
+        Call("f", 2_000_000, 3_000_000, enter_kib=100 * MIB, exit_kib=400 * MIB)])
+    assert curve(script_of(folder), 0.1, 4.9) == curve(script_of(folder, "-n"), 0.1, 4.9)
 
 
 def test_call_stands_on_the_curve_of_another_metric(folder):
