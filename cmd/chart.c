@@ -3,6 +3,7 @@
 #include "cmd/brackets.h"
 #include "cmd/curves.h"
 #include "cmd/happenings.h"
+#include "cmd/meet.h"
 #include "util/cleanup.h"
 #include "util/format.h"
 

@@ -37,13 +37,6 @@ struct source {
  */
 int curves_add(struct curves *curves, const struct source *source, struct mw_error *error);
 
-/*
- * Takes the ends of brackets into the curves that they stand on, which then show what was read
- * between two samples, until the next one: interval_s later where nothing else is known.
- */
-int curves_meet(struct curves *curves, const struct mw_plot_span *spans, size_t count,
-                double interval_s, struct mw_error *error);
-
 void curves_clear(struct curves *curves);
 
 #endif

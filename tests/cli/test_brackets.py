@@ -70,23 +70,21 @@ def test_call_whose_marks_read_nothing_stands_on_the_curve(folder):
 
 def curve(script, start_s, end_s):
     """The steps of the first curve in a stretch of time, as the (time, memory) that each leads to."""
-    steps = {}
-    for row in filter(None, block(script, "curve1")):
-        time_s, memory = map(float, row.split()[:2])
-        if start_s <= time_s <= end_s:
-            steps[time_s] = memory
-    return list(steps.items())
+    rows = [tuple(map(float, row.split()[:2])) for row in filter(None, block(script, "curve1"))]
+    return [row for before, row in zip(rows, rows[1:])
+            if row[1] != before[1] and start_s <= row[0] <= end_s]
 
 
 def test_curve_meets_what_marks_read_until_the_next_sample(folder):
     make_recording(folder / "a.db", [(0, 100 * MIB), (6_000_000, 110 * MIB), (9_000_000, 50 * MIB)])
     add_functions(folder / "a.db", [
         Call("spike", 2_000_000, 2_004_000, enter_kib=100 * MIB, exit_kib=400 * MIB),
-        Call("late", 5_997_000, 7_500_000, enter_kib=90 * MIB, exit_kib=120 * MIB)])
+        Call("late", 5_997_000, 7_500_000, enter_kib=90 * MIB, exit_kib=120 * MIB),
+        Call("last", 8_500_000, 9_005_000, exit_kib=70 * MIB)])
     script = script_of(folder)
-    assert curve(script, 0.1, 8) == [(2.004, 400), (2.014, 100), (5.997, 90), (6, 110),
-                                     (7.5, 120), (7.51, 110)]
-    assert curve(script_of(folder, "-n"), 0.1, 8) == [(6, 110)]
+    assert curve(script, 0, 10) == [(2.004, 400), (2.014, 100), (5.997, 90), (6, 110),
+                                    (7.5, 120), (7.51, 110), (9, 50), (9.005, 70)]
+    assert curve(script_of(folder, "-n"), 0, 10) == [(6, 110), (9, 50)]
 
 
 def test_curve_in_a_gap_meets_nothing(folder):
