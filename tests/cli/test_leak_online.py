@@ -17,6 +17,19 @@ while time.monotonic() < end:
     load()
     time.sleep(0.05)
 """
+RESTARTS = """
+import os, time
+def work(seconds):
+    kept, parent, end = [], os.getppid(), time.monotonic() + seconds
+    while time.monotonic() < end and os.getppid() == parent:
+        kept.append(bytearray(400_000))
+        time.sleep(0.05)
+for seconds in (3, 600):
+    if os.fork() == 0:
+        work(seconds)
+        os._exit(0)
+    os.wait()
+"""
 STEADY = """
 import time
 kept = bytearray(30_000_000)
@@ -40,8 +53,9 @@ def series_of(folder, pid, *options):
     return next(one for one in json.loads(result.stdout)["series"] if one["pid"] == pid)
 
 
-def leak_of(run):
-    [event] = [event for event in run["events"] if event["name"] == "leak"]
+def leak_of(run, of_tree=False):
+    [event] = [event for event in run["events"]
+               if event["name"] == "leak" and (event["pid"] is None) == of_tree]
     return event
 
 
@@ -66,6 +80,15 @@ def test_leak_says_the_same_of_the_same_samples(leaking):
     event = leak_of(run)
     then = series_of(folder, event["pid"], "-w", f"0,{event['t_s']}")
     assert then["verdict"] == event["name"]
+    assert then["slope_bytes_per_s"] == pytest.approx(event["value"], rel=0.01)
+
+
+def test_leak_says_the_same_of_a_tree_whose_worker_was_restarted(folder):
+    run = record_until(folder, RESTARTS,
+                       "SELECT 1 FROM event WHERE name = 'leak' AND process IS NULL")
+    event = leak_of(run, of_tree=True)
+    then = series_of(folder, None, "-w", f"0,{event['t_s']}")
+    assert event["t_s"] > 3 + 4.5 and then["verdict"] == event["name"]
     assert then["slope_bytes_per_s"] == pytest.approx(event["value"], rel=0.01)
 
 
