@@ -40,11 +40,12 @@ struct tree {
     pid_t pid;
     uint32_t slot;
     bool ended;
+    int64_t ended_ns;
     struct findings findings;
-    struct mw_cgroup own;   /* its cgroup; path NULL: none can be seen */
-    int64_t oom_kills, all; /* so far in that, and on the machine */
-    bool looked_at;         /* where it was has been asked again since it came */
-    bool left;              /* it has ended since the last look, perhaps in another */
+    struct mw_cgroup own; /* its cgroup; path NULL: none can be seen */
+    int64_t oom_kills;    /* so far in that; -1: not known */
+    bool looked_at;       /* where it was has been asked again since it came */
+    bool left;            /* it has ended since the last look, perhaps in another */
 };
 
 /* A process that may have been ended for lack of memory. */
@@ -63,6 +64,7 @@ struct mw_confines {
     size_t tree_count, tree_room;
     struct ended ended[MOST_ENDED];
     size_t ended_count;
+    int64_t all_kills; /* by the kernel on the whole machine at the last look; -1: not known */
     int64_t kills, kills_ns; /* by the kernel, not known yet of whom; when the last were seen */
 };
 
@@ -111,14 +113,18 @@ static void clear_cgroup(struct mw_cgroup *cgroup)
     *cgroup = (struct mw_cgroup){0};
 }
 
+static void clear_tree(struct tree *tree)
+{
+    clear_findings(&tree->findings);
+    clear_cgroup(&tree->own);
+}
+
 void mw_confines_free(struct mw_confines *confines)
 {
     if (!confines)
         return;
-    for (size_t i = 0; i < confines->tree_count; i++) {
-        clear_findings(&confines->trees[i].findings);
-        clear_cgroup(&confines->trees[i].own);
-    }
+    for (size_t i = 0; i < confines->tree_count; i++)
+        clear_tree(&confines->trees[i]);
     clear_cgroup(&confines->first.own);
     free(confines->trees);
     mw_cgroup_clear_mounts(&confines->mounts);
@@ -277,8 +283,8 @@ void mw_confines_begin(struct mw_confines *confines, struct mw_writer *writer, i
 {
     confines->writer = writer;
     confines->start_ns = start_ns;
-    confines->first =
-        (struct tree){.pid = root, .oom_kills = -1, .all = mw_cgroup_read_all_oom_kills()};
+    confines->all_kills = mw_cgroup_read_all_oom_kills();
+    confines->first = (struct tree){.pid = root, .oom_kills = -1};
     find_own(confines, &confines->first);
 }
 
@@ -291,7 +297,7 @@ int mw_confines_add(struct mw_confines *confines, uint32_t slot, pid_t pid, int6
                           sizeof *confines->trees))
         return 0;
     tree = &confines->trees[confines->tree_count++];
-    *tree = (struct tree){.pid = pid, .oom_kills = -1, .all = mw_cgroup_read_all_oom_kills()};
+    *tree = (struct tree){.pid = pid, .oom_kills = -1};
     /* The record of a start waits for a moment, in which it may have lost a child already. */
     if (pid == confines->first.pid) {
         *tree = confines->first;
@@ -310,9 +316,10 @@ static bool was_killed(int wait_status)
     return wait_status >= 0 && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
 }
 
-static void end_tree(struct tree *tree, int wait_status)
+static void end_tree(struct tree *tree, int64_t t_ns, int wait_status)
 {
     tree->ended = true;
+    tree->ended_ns = t_ns;
     tree->left = !tree->looked_at || was_killed(wait_status);
 }
 
@@ -320,8 +327,8 @@ void mw_confines_ended(struct mw_confines *confines, uint32_t slot, pid_t pid, i
                        int wait_status)
 {
     for (size_t i = 0; i < confines->tree_count; i++) {
-        if (confines->trees[i].slot == slot)
-            end_tree(&confines->trees[i], wait_status);
+        if (confines->trees[i].slot == slot && !confines->trees[i].ended)
+            end_tree(&confines->trees[i], t_ns, wait_status);
     }
     if (wait_status >= 0 && !was_killed(wait_status))
         return;
@@ -351,46 +358,75 @@ static bool shares_cgroup(const struct mw_confines *confines, size_t tree)
     return false;
 }
 
-/*
- * How many processes the kernel has ended in the cgroup of a tree since the last look. A cgroup may
- * have been removed with its last process, the topmost one counts nothing, and a tree that was
- * short or was killed may have been in another by then: then it is those of the whole machine. What
- * a cgroup that it has just come to counts may be of earlier days.
- */
-static int64_t new_kills_of(const struct mw_confines *confines, struct tree *tree)
-{
-    int64_t kills = tree->own.path ? mw_cgroup_read_oom_kills(&tree->own) : -1;
-    int64_t since = kills >= 0 && tree->oom_kills >= 0 ? kills - tree->oom_kills : -1;
-    int64_t all = mw_cgroup_read_all_oom_kills();
-    int64_t on_machine = all >= 0 && tree->all >= 0 && all > tree->all ? all - tree->all : 0;
+/* What the kernel has done since the last look. */
+struct kills {
+    int64_t certain; /* in the cgroups of trees */
+    int64_t perhaps; /* in those that they have just come to: some may be of earlier days */
+    bool unseen;     /* or in one that counts nothing, or is not known */
+};
 
-    if (kills >= 0)
-        tree->oom_kills = kills;
-    tree->all = all;
+/*
+ * Counts in the cgroup of a tree. It may have been removed with its last process, the topmost one
+ * counts nothing, and a tree that was short or was killed may have been in another by then.
+ */
+static void count_kills_of(const struct mw_confines *confines, size_t which, struct kills *kills)
+{
+    struct tree *tree = &confines->trees[which];
+    int64_t count = tree->own.path ? mw_cgroup_read_oom_kills(&tree->own) : -1;
+    int64_t since = count >= 0 && tree->oom_kills >= 0 ? count - tree->oom_kills : -1;
+    bool shared = shares_cgroup(confines, which);
+
+    if (count >= 0)
+        tree->oom_kills = count;
     tree->looked_at = true;
-    if (!tree->ended && find_own(confines, tree) && since <= 0 && tree->oom_kills >= 0)
-        return tree->oom_kills < on_machine ? tree->oom_kills : on_machine;
-    if (since < 0 || (since == 0 && tree->left))
-        since = on_machine;
+    if (since > 0) {
+        kills->certain += shared ? 0 : since;
+    } else if (!tree->ended && find_own(confines, tree) && tree->oom_kills >= 0) {
+        kills->perhaps += tree->oom_kills;
+    } else if (since < 0 || tree->left) {
+        kills->unseen = true;
+    }
     tree->left = false;
-    return since;
+}
+
+/* Where another lives on, one that has ended for long has nothing more to tell. */
+static void drop_ended(struct mw_confines *confines, int64_t now_ns)
+{
+    size_t kept = 0, alive = 0;
+
+    for (size_t i = 0; i < confines->tree_count; i++)
+        alive += !confines->trees[i].ended;
+    for (size_t i = 0; i < confines->tree_count; i++) {
+        struct tree *tree = &confines->trees[i];
+
+        if (alive > 0 && tree->ended && now_ns - tree->ended_ns > longest_dying_ns)
+            clear_tree(tree);
+        else
+            confines->trees[kept++] = *tree;
+    }
+    confines->tree_count = kept;
 }
 
 static void count_kills(struct mw_confines *confines, int64_t now_ns)
 {
-    int64_t kills = 0;
+    struct kills kills = {0};
+    int64_t all, on_machine;
 
-    for (size_t i = 0; i < confines->tree_count; i++) {
-        int64_t since = new_kills_of(confines, &confines->trees[i]);
-
-        if (!shares_cgroup(confines, i))
-            kills += since;
-    }
-    if (kills > 0)
+    for (size_t i = 0; i < confines->tree_count; i++)
+        count_kills_of(confines, i, &kills);
+    all = mw_cgroup_read_all_oom_kills();
+    on_machine = all >= 0 && confines->all_kills >= 0 ? all - confines->all_kills : 0;
+    confines->all_kills = all;
+    if (on_machine > kills.certain && (kills.unseen || kills.perhaps > on_machine - kills.certain))
+        kills.certain = on_machine;
+    else if (on_machine > kills.certain)
+        kills.certain += kills.perhaps;
+    if (kills.certain > 0)
         confines->kills_ns = now_ns;
     else if (now_ns - confines->kills_ns > longest_dying_ns)
         confines->kills = 0; /* they met others */
-    confines->kills += kills;
+    confines->kills += kills.certain;
+    drop_ended(confines, now_ns);
 }
 
 /* The lowest of the limits beyond which the kernel ends processes; NULL where there is none. */
