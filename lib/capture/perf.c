@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,22 @@ static bool is_spare(int fd)
     return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + SPARE >= limit.rlim_cur;
 }
 
+/* Gives back the events of threads that have ended, and all that they forked as well. */
+static void close_ended(struct mw_perf *perf)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < perf->other_count; i++) {
+        struct pollfd event = {.fd = perf->others[i]};
+
+        if (poll(&event, 1, 0) == 1 && event.revents & POLLHUP)
+            close(event.fd);
+        else
+            perf->others[kept++] = event.fd;
+    }
+    perf->other_count = kept;
+}
+
 /* Opens the events of one more thread; one that has ended needs none. */
 static int add_thread(struct mw_perf *perf, pid_t thread)
 {
@@ -220,6 +237,7 @@ int mw_perf_add(struct mw_perf *perf, pid_t pid, bool first_thread)
     size_t before;
     int code;
 
+    close_ended(perf);
     if (!first_thread && mw_array_reserve(&threads.ids, 0, &threads.room, sizeof *threads.ids))
         threads.ids[threads.count++] = pid;
     /* What was started meanwhile, by a thread whose events were not open yet, has none either. */

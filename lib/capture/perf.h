@@ -25,7 +25,8 @@ int mw_perf_open(struct mw_perf **ret_perf, pid_t root, struct mw_error *error);
 
 /*
  * Adds the threads of a process that runs already, and what they fork from now on; without its
- * first thread where first_thread is false. Takes a descriptor a thread and CPU. -EMFILE and the
+ * first thread where first_thread is false. Takes a descriptor a thread and CPU, and gives back
+ * those of threads that have ended. -EMFILE and the
  * like: some of its threads may be without events then.
  */
 int mw_perf_add(struct mw_perf *perf, pid_t pid, bool first_thread);
