@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+/* What ended before it was seen is in no record: after so long nobody waits for it. */
+static const int64_t longest_wait_ns = 10000000000;
+
 struct reaped {
     pid_t pid;
     int wait_status;
@@ -68,6 +71,7 @@ static void collect(struct mw_reaped *reaped)
 int mw_reaped_store(struct mw_reaped *reaped, struct mw_writer *writer, struct mw_events *events,
                     int64_t start_ns, struct mw_error *error)
 {
+    int64_t now_ns = mw_now_ns();
     size_t kept = 0;
     int code = 0;
 
@@ -85,7 +89,7 @@ int mw_reaped_store(struct mw_reaped *reaped, struct mw_writer *writer, struct m
                                   &stored, error);
         if (stored)
             mw_events_told(events, one.pid, one.wait_status);
-        else
+        else if (now_ns - one.t_ns < longest_wait_ns)
             reaped->waiting[kept++] = one;
     }
     reaped->waiting_count = kept;
