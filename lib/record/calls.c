@@ -5,7 +5,6 @@
 #include "record/tally.h"
 #include "util/array.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,13 +325,13 @@ static int64_t track_of(const struct mw_mark *mark)
 static int enter(struct mw_calls *calls, struct process *process, const struct mw_mark *mark,
                  const struct mw_calls_sink *sink)
 {
-    struct mw_tallied *function = NULL;
+    struct mw_tallied *function;
     struct stack *stack;
     int code = mw_tally_need(calls->tally, mark->site, sink, &function);
 
-    if (code != 0 && code != -ENOMEM)
+    if (code != 0)
         return code;
-    stack = code == 0 ? need_stack(calls, process, track_of(mark)) : NULL;
+    stack = function ? need_stack(calls, process, track_of(mark)) : NULL;
     if (!stack || calls->open_count >= MOST_OPEN ||
         !mw_array_reserve(&stack->calls, stack->depth, &stack->room, sizeof *stack->calls)) {
         calls->lost++;

@@ -2,7 +2,6 @@
 
 #include "util/array.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 /* A share of the budget is 1/16 of it, divided among the functions, and at least so many calls. */
@@ -82,10 +81,11 @@ int mw_tally_need(struct mw_tally *tally, const struct mw_mark_site *site,
     struct mw_tallied *function = mw_tally_find(tally, site);
     int code;
 
+    *ret_function = NULL;
     if (!function) {
         function = reserve(tally) ? calloc(1, sizeof *function) : NULL;
         if (!function)
-            return -ENOMEM;
+            return 0;
         function->site = site;
         function->bounded = true;
         function->highest_bytes = -1;

@@ -46,7 +46,8 @@ void mw_tally_free(struct mw_tally *tally);
 /* NULL where the function was never seen. */
 struct mw_tallied *mw_tally_find(const struct mw_tally *tally, const struct mw_mark_site *site);
 
-/* Finds a function, and adds it where it is new; -ENOMEM, or what the sink returned. */
+/* Finds a function, and adds it where it is new: NULL where memory ran out. 0, or what the sink
+ * returned. */
 int mw_tally_need(struct mw_tally *tally, const struct mw_mark_site *site,
                   const struct mw_calls_sink *sink, struct mw_tallied **ret_function);
 
