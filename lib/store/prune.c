@@ -91,9 +91,11 @@ static const char *const sql[STATEMENT_COUNT] = {
 
     [SET_STORED] = "UPDATE function SET stored = stored - ?2 WHERE id = ?1",
 
-    /* Whether it goes, whether it ran programs before its last, which that was, and its start. */
+    /* Whether it goes, whether it ran programs before its last, which that was, and its start. The
+     * last of all stays, or else the next would get its id. */
     [NEXT_PROCESS] =
-        "SELECT id, end_us IS NOT NULL AND id <> ?3 AND id <> ?4 AND (id <= ?5 OR (end_us < ?6"
+        "SELECT id, end_us IS NOT NULL AND id <> ?3 AND id <> ?4"
+        "  AND id < (SELECT max(id) FROM process) AND (id <= ?5 OR (end_us < ?6"
         "  AND NOT EXISTS (SELECT 1 FROM rollup_series JOIN level USING (run, bucket_us)"
         "   WHERE run = ?1 AND rollup_series.process = process.id AND end_us >= from_us))),"
         " (SELECT min(since_us) < ?7 AND count(*) > 1 FROM image WHERE image.process = process.id),"
@@ -388,6 +390,8 @@ static int prune_calls(struct pruner *pruner, int64_t *rows, struct mw_error *er
                    error);
     if (more < 0)
         return more;
+    if (more && cut <= pruner->calls_us) /* more calls began at that moment than go at once */
+        cut = pruner->calls_us + 1;
     deleted = change(
         pruner,
         BIND(pruner, DELETE_CALLS, function, cut, pruner->calls_us, pruner->horizons.calls_us),
