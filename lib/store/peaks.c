@@ -60,7 +60,7 @@ void mw_writer_allow_peak(struct mw_writer *writer, uint32_t slot, int64_t most_
 void mw_writer_raise_peak(struct mw_writer *writer, uint32_t slot, const struct mw_reached *reached)
 {
     struct entity *entity = slot < writer->entity_count ? &writer->entities[slot] : NULL;
-    struct reached known = {
+    const struct reached known = {
         .kib = reached->kib,
         .bound_kib = bound_of(writer, reached->source),
         .from_us = reached->from_us,
@@ -70,10 +70,13 @@ void mw_writer_raise_peak(struct mw_writer *writer, uint32_t slot, const struct 
     int64_t most_kib = known.kib + known.bound_kib + reached->unseen_kib;
 
     if (entity) {
-        if (known.from_us < entity->start_us)
-            known.from_us = entity->start_us;
+        struct reached own = known;
+
+        /* It may have marked before it was seen. */
+        own.from_us = known.from_us < entity->start_us ? entity->start_us : known.from_us;
+        own.to_us = known.to_us < own.from_us ? own.from_us : known.to_us;
         high_allow(&entity->peak, most_kib);
-        raise_peak(writer, entity, &known);
+        raise_peak(writer, entity, &own);
     }
     high_allow(&writer->run_peak, most_kib);
     high_raise(&writer->run_peak, &known);
