@@ -531,6 +531,53 @@ static void test_processes_that_ended_go_with_the_levels_that_show_them(void **s
     free(rig.path);
 }
 
+/* More of them than go at once: what comes behind is not kept for their sake. */
+static void test_calls_that_began_at_one_moment_go_and_so_does_what_is_younger(void **state)
+{
+    enum { COUNT = 3000 };
+    int64_t function;
+    struct rig rig;
+
+    begin(&rig, state, "raw=2s", 0);
+    mw_writer_add_function(rig.writer, "f", NULL, 0, &function, NULL);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        struct mw_call call = {
+            .function = function, .number = i + 1, .thread = 1, .track = 1, .duration_ns = 1000};
+
+        assert_int_equal(mw_writer_add_call(rig.writer, 0, &call, NULL), 0);
+    }
+    for (int i = 0; i < 30; i++) {
+        sample(&rig, 0, 1000 + i);
+        pass(&rig, SECOND);
+    }
+    finish(&rig);
+    assert_int_equal(number_of(&rig, "call"), 0);
+    assert_in_range(number_of(&rig, "sample"), 1, 10);
+    free(rig.path);
+}
+
+static void test_no_process_gets_the_id_of_one_that_has_gone(void **state)
+{
+    struct rig rig;
+
+    begin(&rig, state, "raw=2s", 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(mw_writer_start_process(rig.writer, 1, 1000 + i, 100, rig.now_us, NULL),
+                         0);
+        sample(&rig, 1, 1000);
+        pass(&rig, SECOND);
+        assert_int_equal(mw_writer_end_process(rig.writer, 1, rig.now_us, 0, -1, NULL), 0);
+        for (int j = 0; j < 20; j++) {
+            sample(&rig, 0, 1000 + j);
+            pass(&rig, SECOND);
+        }
+    }
+    finish(&rig);
+    assert_true(number_of(&rig, "process") < 5);
+    assert_int_equal(record_number(rig.path, "SELECT max(id) FROM process"), 6);
+    free(rig.path);
+}
+
 static void test_gaps_and_clocks_are_thinned_as_samples_are(void **state)
 {
     struct mw_kept kept;
@@ -589,6 +636,8 @@ int main(void)
         UNIT_TEST(test_a_reader_that_stays_cannot_make_the_log_grow),
         UNIT_TEST(test_what_is_older_than_it_must_be_kept_goes_and_its_room_is_used_again),
         UNIT_TEST(test_processes_that_ended_go_with_the_levels_that_show_them),
+        UNIT_TEST(test_calls_that_began_at_one_moment_go_and_so_does_what_is_younger),
+        UNIT_TEST(test_no_process_gets_the_id_of_one_that_has_gone),
         UNIT_TEST(test_gaps_and_clocks_are_thinned_as_samples_are),
         UNIT_TEST(test_without_levels_everything_stays),
     };
