@@ -329,6 +329,19 @@ size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks)
     return marks->mark_count;
 }
 
+uint64_t mw_marks_waiting(const struct mw_marks *marks)
+{
+    uint64_t waiting = 0;
+
+    for (uint32_t i = 0; i < lanes_used(marks); i++) {
+        const struct memwatch_lane_ *lane = &marks->channel->lanes[i];
+        uint64_t count = __atomic_load_n(&lane->head, __ATOMIC_ACQUIRE) - lane->tail;
+
+        waiting += count < MEMWATCH_SLOTS_ ? count : MEMWATCH_SLOTS_;
+    }
+    return waiting;
+}
+
 void mw_marks_process_ended(struct mw_marks *marks, pid_t pid)
 {
     struct mw_stat stat;

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct mw_marks;
 
@@ -37,6 +38,9 @@ const char *mw_marks_path(const struct mw_marks *marks);
  */
 enum { MW_MARKS_AT_ONCE = 8192 };
 size_t mw_marks_take(struct mw_marks *marks, const struct mw_mark **ret_marks);
+
+/* How many there are to take, at most: what is marked from now on is not among them. */
+uint64_t mw_marks_waiting(const struct mw_marks *marks);
 
 /* A process has ended: its rings are free for others once they are empty. */
 void mw_marks_process_ended(struct mw_marks *marks, pid_t pid);

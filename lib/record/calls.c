@@ -5,6 +5,8 @@
 #include "record/tally.h"
 #include "util/array.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +38,7 @@ struct stack {
 struct process {
     struct mw_element element; /* its track is 0 */
     uint32_t slot;
+    int64_t marked_ns; /* last */
     struct stack *stacks;
     struct mw_footprint footprint;
 };
@@ -452,6 +455,7 @@ int mw_calls_mark(struct mw_calls *calls, const struct mw_mark *mark,
         return 0;
     }
     calls->last_process = process;
+    process->marked_ns = copy.t_ns;
     if (!mw_footprint_mark(&process->footprint, &copy))
         mw_calls_gap(calls, copy.t_ns);
     code = take_mark(calls, process, &copy, sink);
@@ -516,6 +520,21 @@ int mw_calls_process_ended(struct mw_calls *calls, pid_t pid, int64_t t_ns,
         code = mw_tally_end_process(calls->tally, process->slot, sink);
     if (code == 0)
         drop_process(calls, process);
+    return code;
+}
+
+int mw_calls_end_unknown(struct mw_calls *calls, const struct mw_calls_sink *sink)
+{
+    int code = 0;
+
+    for (struct process *process = mw_table_next(&calls->processes, NULL), *next;
+         code == 0 && process; process = next) {
+        pid_t pid = (pid_t)process->element.key.pid;
+
+        next = mw_table_next(&calls->processes, process);
+        if (process->slot == MW_CALLS_NO_SLOT && kill(pid, 0) < 0 && errno == ESRCH)
+            code = mw_calls_process_ended(calls, pid, process->marked_ns, sink);
+    }
     return code;
 }
 

@@ -52,8 +52,8 @@ struct mw_calls_options {
     int64_t peak_bound_kib, rss_bound_kib; /* how far a high-water mark and an RSS may be off */
 };
 
-/* Where functions and calls go. Anything but 0 ends the giving, and is returned by whoever gives.
- */
+/* Where functions and calls go. A negative result ends the giving, and is returned by whoever
+ * gives. */
 struct mw_calls_sink {
     void *context;
     /* A function that was never seen before, and how it is to be called from now on. */
@@ -61,7 +61,7 @@ struct mw_calls_sink {
     /* Its aggregates so far; the name and the place are not set. */
     int (*set_function)(void *context, const struct mw_function *function);
     /* A call that has ended, or never will. The process has this slot, or MW_CALLS_NO_SLOT; it is
-     * not set in the call. */
+     * not set in the call. 1: there is no room for it, and it counts as one that was not given. */
     int (*add_call)(void *context, uint32_t slot, const struct mw_call *call);
     /* What a mark says of the memory of its process, which has this slot, or MW_CALLS_NO_SLOT. */
     int (*reached)(void *context, uint32_t slot, const struct mw_reached *reached);
@@ -118,6 +118,12 @@ int mw_calls_process_executed(struct mw_calls *calls, pid_t pid, int64_t t_ns,
 /* The end of a process is that of its calls. A pid that is not known is passed over. */
 int mw_calls_process_ended(struct mw_calls *calls, pid_t pid, int64_t t_ns,
                            const struct mw_calls_sink *sink);
+
+/*
+ * Ends the calls of processes that nobody has told of and that are gone, at their last mark: to be
+ * called now and then.
+ */
+int mw_calls_end_unknown(struct mw_calls *calls, const struct mw_calls_sink *sink);
 
 /* Gives the aggregates that have changed: before each commit. */
 int mw_calls_flush(struct mw_calls *calls, const struct mw_calls_sink *sink);

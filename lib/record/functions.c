@@ -10,6 +10,7 @@
 
 /* Marks of a process that nobody has told of yet wait so long for it, and are so many at most. */
 static const int64_t early_patience_ns = 1000000000;
+static const int64_t unknown_pause_ns = 1000000000;
 enum { MOST_EARLY = 16384 };
 
 struct mw_functions {
@@ -26,9 +27,11 @@ struct mw_functions {
     size_t early_next, early_count, early_room;
     bool has_started; /* one for which some wait, perhaps */
     uint64_t lost_seen;
-    bool root_only; /* no other process is recorded */
-    pid_t root;     /* 0: not known yet */
-    pid_t *pids;    /* by slot; 0: none */
+    bool held_up;           /* a reader holds the file up: calls are not stored */
+    int64_t unknown_due_ns; /* when it is looked which processes that nobody told of are gone */
+    bool root_only;         /* no other process is recorded */
+    pid_t root;             /* 0: not known yet */
+    pid_t *pids;            /* by slot; 0: none */
     size_t pid_count;
     struct mw_error error; /* of the last failure to store */
 };
@@ -50,10 +53,26 @@ static int set_function(void *context, const struct mw_function *function)
     return mw_writer_set_function(functions->sinks.writer, function, &functions->error);
 }
 
+/* Commits where the file takes no more in one transaction. */
+static int make_room(struct mw_functions *functions)
+{
+    const struct mw_functions_sinks *sinks = &functions->sinks;
+    int code;
+
+    if (!mw_writer_is_full(sinks->writer))
+        return 0;
+    if ((code = sinks->commit(sinks->context, &functions->error)) == 0)
+        functions->held_up = mw_writer_is_held_up(sinks->writer);
+    return code;
+}
+
 static int add_call(void *context, uint32_t slot, const struct mw_call *call)
 {
     struct mw_functions *functions = context;
+    int code = make_room(functions);
 
+    if (code < 0 || functions->held_up)
+        return code < 0 ? code : 1;
     return mw_writer_add_call(functions->sinks.writer,
                               slot == MW_CALLS_NO_SLOT ? MW_SLOT_UNKNOWN : slot, call,
                               &functions->error);
@@ -227,6 +246,37 @@ static int follow(struct mw_functions *functions, const struct mw_mark *mark,
                                                        : keep_early(functions, mark, sink);
 }
 
+/* Follows what was taken, and what waits now: a program that never ends to mark holds up nobody. */
+static int follow_taken(struct mw_functions *functions, int64_t t_ns,
+                        const struct mw_calls_sink *sink)
+{
+    uint64_t left = functions->taken_count - functions->next_taken;
+    int code = 0;
+
+    left += mw_marks_waiting(functions->marks);
+    for (; code == 0 && left > 0; left--) {
+        if (functions->next_taken == functions->taken_count && !take(functions))
+            break;
+        if (functions->taken[functions->next_taken].t_ns > t_ns)
+            break;
+        code = follow(functions, &functions->taken[functions->next_taken++], sink);
+    }
+    return code;
+}
+
+/* Looks after those that nobody has told of. */
+static int follow_unknown(struct mw_functions *functions, const struct mw_calls_sink *sink)
+{
+    int64_t now_ns = mw_now_ns();
+    int code =
+        have_early(functions) ? give_up_early(functions, now_ns - early_patience_ns, sink) : 0;
+
+    if (code < 0 || now_ns < functions->unknown_due_ns)
+        return code;
+    functions->unknown_due_ns = now_ns + unknown_pause_ns;
+    return mw_calls_end_unknown(functions->calls, sink);
+}
+
 int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw_error *error)
 {
     const struct mw_calls_sink sink = sink_of(functions);
@@ -238,14 +288,20 @@ int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw
         return 0; /* nobody knows yet whose marks they are */
     if (functions->has_started)
         code = follow_early(functions, &sink);
-    while (code == 0 && (functions->next_taken < functions->taken_count || take(functions)) &&
-           functions->taken[functions->next_taken].t_ns <= t_ns) {
-        code = follow(functions, &functions->taken[functions->next_taken], &sink);
-        functions->next_taken++;
-    }
-    if (code == 0 && have_early(functions))
-        code = give_up_early(functions, mw_now_ns() - early_patience_ns, &sink);
+    if (code == 0)
+        code = follow_taken(functions, t_ns, &sink);
+    if (code == 0)
+        code = follow_unknown(functions, &sink);
     return result(functions, code, error);
+}
+
+bool mw_functions_were_held_up(struct mw_functions *functions)
+{
+    bool held_up = functions && functions->held_up;
+
+    if (functions)
+        functions->held_up = false;
+    return held_up;
 }
 
 uint64_t mw_functions_lost(const struct mw_functions *functions)

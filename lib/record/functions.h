@@ -25,6 +25,9 @@ struct mw_functions_sinks {
     struct mw_writer *writer;
     struct mw_windows *windows;
     struct mw_events *events;
+    /* Commits, where the writer says that it is time. 0 or an error. */
+    int (*commit)(void *context, struct mw_error *error);
+    void *context;
 };
 
 /*
@@ -43,7 +46,10 @@ const char *mw_functions_path(const struct mw_functions *functions);
 int mw_functions_begin(struct mw_functions *functions, const struct mw_functions_sinks *sinks,
                        const struct mw_run *run, int64_t start_ns, struct mw_error *error);
 
-/* Follows what was marked up to a moment. */
+/*
+ * Follows what was marked up to a moment. Commits what the file has no room for in one transaction;
+ * while a reader holds it up, calls are not stored one by one.
+ */
 int mw_functions_advance(struct mw_functions *functions, int64_t t_ns, struct mw_error *error);
 
 /* What else is known of processes, after an advance to that moment. Slots as in capture/queue.h. */
@@ -62,6 +68,9 @@ int mw_functions_flush(struct mw_functions *functions, struct mw_error *error);
 
 /* At the end of the recording: stores all that is left. */
 int mw_functions_finish(struct mw_functions *functions, struct mw_error *error);
+
+/* Whether a reader held the file up since this was asked last: it has to be looked at again. */
+bool mw_functions_were_held_up(struct mw_functions *functions);
 
 /* Marks that found no room, or made no sense. */
 uint64_t mw_functions_lost(const struct mw_functions *functions);

@@ -157,7 +157,8 @@ static int inform_functions(struct mw_intake *intake, const struct mw_record *re
     }
 }
 
-/* Stores what the sampler has found, until it is time to commit. */
+/* Stores what the sampler has found, until it is time to commit. 1: a reader may hold the file up.
+ */
 static int drain_queue(struct mw_intake *intake, struct mw_error *error)
 {
     struct mw_record record;
@@ -175,6 +176,8 @@ static int drain_queue(struct mw_intake *intake, struct mw_error *error)
             mw_verdicts_record(intake->verdicts, &record);
         if (record.kind == MW_RECORD_IMAGE)
             mw_image_free(record.image);
+        if (code == 0 && mw_functions_were_held_up(intake->functions))
+            code = 1;
     }
     return code;
 }
@@ -245,6 +248,18 @@ static int follow_clock(struct mw_intake *intake, int64_t now_ns, struct mw_erro
     return mw_writer_add_clock(intake->writer, to_us(intake, now_ns), now_ns + offset_ns, error);
 }
 
+/* Functions fill a transaction faster than time passes. */
+static int commit_full(void *context, struct mw_error *error)
+{
+    struct mw_intake *intake = context;
+    int code;
+
+    if ((code = mw_functions_flush(intake->functions, error)) < 0 ||
+        (code = store_progress(intake, mw_now_ns(), true, error)) < 0)
+        return code;
+    return mw_writer_commit(intake->writer, error);
+}
+
 static int commit(struct mw_intake *intake, int64_t now_ns, struct mw_error *error)
 {
     int code;
@@ -264,30 +279,31 @@ static int commit(struct mw_intake *intake, int64_t now_ns, struct mw_error *err
  * Stores all that the sampler has found; -EAGAIN where a reader keeps the file from taking more of
  * it. Until it has ended the queue takes what comes, and counts what it cannot take.
  */
-static int drain(struct mw_intake *intake, int64_t now_ns, struct mw_error *error)
+static int drain(struct mw_intake *intake, struct mw_error *error)
 {
     int code = 0;
 
     while (code == 0) {
         if (mw_writer_is_held_up(intake->writer))
             return -EAGAIN;
-        if ((code = drain_queue(intake, error)) < 0 || !mw_writer_is_full(intake->writer))
+        code = drain_queue(intake, error);
+        if (code < 0 || (code == 0 && !mw_writer_is_full(intake->writer)))
             break;
-        code = commit(intake, now_ns, error);
+        code = commit(intake, mw_now_ns(), error);
     }
     return code;
 }
 
 /* At the end readers are waited for a little while; then what is left is left out. */
-static int drain_rest(struct mw_intake *intake, int64_t now_ns, struct mw_error *error)
+static int drain_rest(struct mw_intake *intake, struct mw_error *error)
 {
     static const struct timespec pause = {.tv_nsec = 50000000};
     struct mw_record record;
-    int code = drain(intake, now_ns, error);
+    int code = drain(intake, error);
 
     for (int tries = 40; code == -EAGAIN && tries > 0; tries--) {
         nanosleep(&pause, NULL);
-        code = drain(intake, now_ns, error);
+        code = drain(intake, error);
     }
     while (code == -EAGAIN && mw_queue_pop(intake->queue, &record)) {
         intake->left_out++;
@@ -330,10 +346,13 @@ int mw_intake_begin(struct mw_intake *intake, const struct mw_run *run, int64_t 
     if (code == 0)
         code = mw_events_begin(intake->events, intake->writer, start_ns, intake->root, error);
     if (code == 0)
-        code = mw_functions_begin(
-            intake->functions,
-            &(struct mw_functions_sinks){intake->writer, intake->windows, intake->events}, run,
-            start_ns, error);
+        code = mw_functions_begin(intake->functions,
+                                  &(struct mw_functions_sinks){.writer = intake->writer,
+                                                               .windows = intake->windows,
+                                                               .events = intake->events,
+                                                               .commit = commit_full,
+                                                               .context = intake},
+                                  run, start_ns, error);
     return code;
 }
 
@@ -344,7 +363,7 @@ int mw_intake_work(struct mw_intake *intake, struct mw_error *error)
     int code;
 
     intake->error = error;
-    code = drain(intake, now_ns, error);
+    code = drain(intake, error);
 
     if (code == -EAGAIN) {
         intake->held_up_until_ns = now_ns + short_pause_ns;
@@ -383,7 +402,7 @@ int mw_intake_finish(struct mw_intake *intake, int64_t stop_ns, const struct mw_
     int code;
 
     intake->error = error;
-    if ((code = drain_rest(intake, stop_ns, error)) < 0 ||
+    if ((code = drain_rest(intake, error)) < 0 ||
         (code = mw_windows_finish(intake->windows, &sink)) < 0 ||
         (code = mw_readings_finish(intake->readings, store_row, intake)) < 0 ||
         (code = mw_reaped_store(intake->reaped, intake->writer, intake->events, intake->start_ns,

@@ -175,10 +175,14 @@ static bool is_kept(struct mw_tally *tally, struct mw_tallied *function)
 static int give(struct mw_tally *tally, struct mw_tallied *function, uint32_t slot,
                 const struct mw_call *call, const struct mw_calls_sink *sink)
 {
+    int code = sink->add_call(sink->context, slot, call);
+
+    if (code != 0)
+        return code < 0 ? code : 0;
     tally->stored++;
     function->figures.stored++;
     function->changed = true;
-    return sink->add_call(sink->context, slot, call);
+    return 0;
 }
 
 /* Puts a call aside, or forgets the one that was there where it was kept itself. */

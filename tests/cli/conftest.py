@@ -293,6 +293,17 @@ def kill_quietly(pid):
 # --- cgroups ---------------------------------------------------------------------------------
 
 
+def size_of(path):
+    """A file with its log and the log's index, as they are at this moment."""
+    size = 0
+    for suffix in ("", "-wal", "-shm"):
+        try:
+            size += os.stat(f"{path}{suffix}").st_size
+        except FileNotFoundError:
+            pass
+    return size
+
+
 @pytest.fixture
 def cgroup():
     """An empty memory cgroup of the test's own."""

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import (PROGRAMS, PYTHON, Guided, assert_one_line, execute, guided, program, query,
-                      wait_for_rows, wait_until)
+                      size_of, wait_for_rows, wait_until)
 from test_faults import on_a_small_disk
 
 SERVER_LEVELS = "raw=1h,1s=24h,1m=30d,10m=forever"
@@ -19,17 +19,6 @@ SERVER_LEVELS = "raw=1h,1s=24h,1m=30d,10m=forever"
 
 def levels_of(run):
     return [(level["bucket_s"], level["keep_s"]) for level in run["levels"]]
-
-
-def size_of(path):
-    """A file with its log and the log's index, as they are at this moment."""
-    size = 0
-    for suffix in ("", "-wal", "-shm"):
-        try:
-            size += os.stat(f"{path}{suffix}").st_size
-        except FileNotFoundError:
-            pass
-    return size
 
 
 # --- what a user asks for ----------------------------------------------------------------------

@@ -5,11 +5,12 @@ import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 
 import pytest
 
-from conftest import MEMWATCH, PROGRAMS, query, wait_for_rows, wait_until
+from conftest import MEMWATCH, PROGRAMS, query, size_of, wait_for_rows, wait_until
 
 HEADER = pathlib.Path(__file__).resolve().parents[2] / "lib"
 
@@ -253,6 +254,79 @@ int main(void) { for (int i = 0; i < 300000; i++) { MEMWATCH_TIMED_SCOPE("often"
     # Each is in the aggregates, or counted as lost: an entry and an exit are two marks.
     assert 2 * (300000 - often["calls"]) <= run["recorder"]["lost_marks"]
     assert often["calls"] > 0
+
+
+FLOOD = """
+#include <pthread.h>
+#include <unistd.h>
+static void *work(void *context)
+{
+    for (int i = 0; i < 50000; i++) {
+        MEMWATCH_SCOPE("work");
+    }
+    return context;
+}
+int main(void)
+{
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, work, NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_calls_beyond_the_bound_of_the_file_are_counted_and_nothing_ends(folder, reading):
+    process = folder.start("run", "-q", "-o", "a.db", "--max-file", "1M", "--peak-window", "off",
+                           build_text(folder, FLOOD))
+    reader, largest = None, 0
+    while process.poll() is None:
+        largest = max(largest, size_of(folder / "a.db"))
+        if reading and not reader and largest > 300_000:
+            reader = sqlite3.connect(f"file:{folder / 'a.db'}?mode=ro", uri=True, isolation_level=None)
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM sample").fetchone()
+    assert process.communicate()[1] == b"" and process.returncode == 0
+    if reader:
+        reader.close()
+    assert largest <= 1 << 20
+    work = functions(folder, "a.db")["work"]
+    run = folder.last_run("a.db")
+    assert run["end"] == "exited"
+    assert work["calls"] + run["recorder"]["lost_marks"] >= 200_000
+    assert 0 < work["calls_stored"] == query(folder / "a.db", "SELECT count(*) FROM call")[0][0]
+    assert query(folder / "a.db", "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_call_of_a_process_that_was_never_seen_ends_with_it(folder):
+    """One that lives for a millisecond while the recorder looks for processes now and then."""
+    program = build_text(folder, """
+#include <stdlib.h>
+#include <unistd.h>
+int main(void)
+{
+    for (int i = 0; i < 20; i++) {
+        if (fork() == 0) {
+            MEMWATCH_SCOPE("left");
+            exit(0);
+        }
+        wait(NULL);
+    }
+    sleep(4);
+    return 0;
+}
+""")
+    folder.record(program, options=["--tracking", "poll", "-i", "100ms"])
+    left = functions(folder)["left"]
+    assert left["calls"] == 20
+    unknown, ended = query(folder / "run.db", "SELECT count(*), count(duration_ns) FROM call"
+                           " WHERE process IS NULL")[0]
+    if unknown == 0:
+        pytest.skip("every process was seen")
+    assert unknown == ended
 
 
 def test_without_memwatch_around_it_the_program_just_runs(folder):
