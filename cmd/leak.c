@@ -329,6 +329,13 @@ static void print_next(const struct recording *recording, const char *operand)
         printf("            memwatch functions --sort growth %s\n", words);
 }
 
+static void print_path(const struct recording *recording)
+{
+    mw_auto_free char *path = mw_text_printable(recording->path);
+
+    printf("%s\n", path ? path : "?");
+}
+
 static int judge_operand(struct report *report, const char *operand, bool several)
 {
     char least[MW_FORMAT_SIZE], count[MW_FORMAT_SIZE];
@@ -342,7 +349,7 @@ static int judge_operand(struct report *report, const char *operand, bool severa
     report->too_short = 0;
     report->functions_told = false;
     if (several && !report->series)
-        printf("%s\n", recording.path);
+        print_path(&recording);
     if ((code = grown_read(&report->grown, &recording, &error)) == 0)
         code = judge_recording(report, &recording, &error);
     grown_clear(&report->grown);
