@@ -50,6 +50,9 @@ static int check_recorded(const struct recording *recording, const struct chart_
     if (!run->peak.known)
         return mw_error_set(error, -ENODATA, "%s holds no sample: nothing to draw",
                             recording->path);
+    if (run->duration_us <= 0)
+        return mw_error_set(error, -ENODATA, "%s knows of one moment alone: nothing to draw",
+                            recording->path);
     if (options->from_us >= run->duration_us)
         return mw_error_set(error, -ENODATA, "the window begins after the end of %s at %.6g s",
                             recording->path, (double)run->duration_us / 1e6);

@@ -11,8 +11,8 @@ import xml.etree.ElementTree
 
 import pytest
 
-from conftest import (assert_one_line, control_characters, fake_gnuplot, make_recording, program,
-                      wait_for_samples, wait_until)
+from conftest import (assert_one_line, control_characters, execute, fake_gnuplot, make_recording,
+                      program, wait_for_samples, wait_until)
 
 pytestmark = pytest.mark.usefixtures("gnuplot")
 
@@ -180,6 +180,16 @@ def test_window_behind_the_end_is_told(folder, recording):
     result = folder.call("plot", "-w", "100,200", "-o", "a.png")
     assert result.returncode == 1 and "after the end" in assert_one_line(result.stderr)
     assert folder.files() == ["rise.db"]
+
+
+def test_recording_of_one_moment_is_told_as_that(folder):
+    make_recording(folder / "a.db", [(0, 100)])
+    execute(folder / "a.db", "UPDATE run SET duration_us = 0", "UPDATE process SET end_us = 0")
+    for words in ([], ["-w", "0,1"], ["-w", "1,2"]):
+        result = folder.call("plot", *words, "-o", "a.png")
+        text = assert_one_line(result.stderr)
+        assert result.returncode == 1 and "one moment alone" in text and "window" not in text
+    assert folder.files() == ["a.db"]
 
 
 @pytest.mark.parametrize("step_kib, unit_text", [(64, "6.25 MiB/s"), (-64, "-6.25 MiB/s"),
