@@ -448,6 +448,9 @@ static void note_end(struct attach *attach, size_t which)
 
     close(recorder->pidfds[which]);
     recorder->pidfds[which] = -1;
+    /* Those below it may live on in the cgroup, and are waited for from now on. */
+    if (attach->wanted.kind == MW_WANTED_CGROUP && count_alive(recorder) == 0)
+        attach->search_ns = now_ns();
     if (!attach->follow)
         return;
     attach->missing++;

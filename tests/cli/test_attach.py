@@ -11,7 +11,7 @@ import pytest
 
 from attached import WAITS, Attached, Target, events
 from conftest import (GUIDED, assert_one_line, control_characters, guided, is_alive, kill_quietly,
-                      process_of, query, wait_until)
+                      process_of, python, query, wait_until)
 
 @pytest.fixture
 def target(folder):
@@ -253,6 +253,33 @@ def test_a_cgroup_is_recorded_with_what_joins_it(folder, cgroup):
             one.process.wait()
             run, _ = attached.finish()
     assert sorted(process["pid"] for process in run["processes"]) == sorted([one.pid, two.pid])
+
+
+def test_a_cgroup_is_recorded_until_its_last_process_ends(folder, cgroup):
+    def join():
+        (cgroup / "cgroup.procs").write_text(str(os.getpid()))
+    code = ("import subprocess\n"
+            "if len(sys.argv) > 1: wait_for('more'); kept = hold(64); wait_for('end'); sys.exit()\n"
+            f"child = subprocess.Popen([*{python('')[:-1]}, open('code').read(), 'child'])\n"
+            "print(child.pid, flush=True); wait_for('end')")
+    (folder / "code").write_text(GUIDED + code)
+    with Target(folder, guided(code), preexec_fn=join) as target:
+        child = int(target.line())
+        try:
+            with Attached(folder, "--cgroup", cgroup) as attached:
+                attached.see_memory(child)
+                target.process.kill()
+                target.process.wait()
+                attached.see("SELECT 1 FROM process WHERE pid = ? AND end_us IS NOT NULL",
+                             target.pid)
+                (folder / "more").touch()
+                attached.see_memory(child, 64)
+                assert attached.process.poll() is None
+                (folder / "end").touch()
+                run, _ = attached.finish()
+        finally:
+            kill_quietly(child)
+    assert [process["pid"] for process in run["processes"]] == [target.pid, child]
 
 
 def test_the_hierarchy_itself_is_a_cgroup(folder):
