@@ -158,7 +158,7 @@ def test_a_tree_is_not_held_up_by_reading_what_nobody_asked_for(folder):
 @pytest.fixture
 def script(folder):
     """A script with a name of its own."""
-    path = folder / "a-server.py"
+    path = folder / f"server-{os.getpid()}.py"
     path.write_text(GUIDED + WAITS)
     return path
 
@@ -166,7 +166,7 @@ def script(folder):
 def test_a_script_is_found_by_its_name(folder, script):
     with Target(folder, [sys.executable, script]) as target:
         target.line()
-        with Attached(folder, "a-server.py") as attached:
+        with Attached(folder, script.name) as attached:
             attached.see_memory(target.pid)
             run, _ = attached.finish(signal.SIGINT)
     assert [process["pid"] for process in run["processes"]] == [target.pid]
@@ -176,13 +176,13 @@ def test_several_of_a_name_are_listed_and_all_are_taken_when_that_is_asked_for(f
     with Target(folder, [sys.executable, script]) as one, \
             Target(folder, [sys.executable, script, "x"]) as two:
         one.line(), two.line()
-        result = folder.call("attach", "a-server.py")
+        result = folder.call("attach", script.name)
         assert result.returncode == 1
         text = result.stderr.decode()
-        assert text.startswith("memwatch: 2 processes are called 'a-server.py'") and "--all" in text
+        assert text.startswith(f"memwatch: 2 processes are called '{script.name}'") and "--all" in text
         assert str(one.pid) in text and str(two.pid) in text
         assert [name for name in folder.files() if name.endswith(".db")] == []
-        with Attached(folder, "--all", "a-server.py") as attached:
+        with Attached(folder, "--all", script.name) as attached:
             attached.see_memory(one.pid)
             attached.see_memory(two.pid)
             attached.see("SELECT 1 FROM tree")
@@ -299,7 +299,7 @@ def test_a_cgroup_is_known_by_its_path_in_the_hierarchy(folder, cgroup):
 
 
 def test_a_target_that_restarts_is_followed_in_the_same_run(folder, script):
-    with Attached(folder, "--follow", "a-server.py", options=("-i", "5ms")) as attached:
+    with Attached(folder, "--follow", script.name, options=("-i", "5ms")) as attached:
         assert b"waiting" in attached.process.stderr.readline()
         pids = []
         for turn in range(3):
