@@ -334,6 +334,24 @@ def test_a_pid_is_followed_by_its_command(folder, script):
     assert [process["pid"] for process in run["processes"]] == [first.pid, second.pid]
 
 
+def test_a_process_that_ran_beside_a_pid_is_not_its_next(folder, script):
+    """Workers of a server all have the same command."""
+    def start():
+        return Target(folder, [sys.executable, script, "worker"])
+    with start() as older, start() as first, start() as younger:
+        older.line(), first.line(), younger.line()
+        with Attached(folder, "--follow", first.pid, options=("-i", "5ms")) as attached:
+            attached.see_memory(first.pid)
+            first.process.kill()
+            first.process.wait()
+            assert b"waiting" in attached.process.stderr.readline()
+            with start() as second:
+                second.line()
+                attached.see_memory(second.pid)
+                run, _ = attached.finish(signal.SIGINT)
+    assert [process["pid"] for process in run["processes"]] == [first.pid, second.pid]
+
+
 def test_waiting_for_a_target_that_never_comes_can_be_ended(folder):
     with Attached(folder, "--follow", "no-such-server", options=()) as attached:
         assert b"no process is called" in attached.process.stderr.readline()
@@ -408,7 +426,7 @@ def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(folder):
     ["--max-growth", "5M", "1"], ["--max-growth", "5M/0", "1"], ["--max-growth", "/1h", "1"],
     ["--max-processes", "0", "1"], ["--on-limit", "shout", "1"], ["--on-limit", "kill", "1"],
     ["--on-limit", "exec", "--max-rss", "1M", "1"], ["--on-limit-command", "true", "1"],
-    ["--max-processes", "2", "--children", "none", "1"], ["--nonsense"],
+    ["--max-processes", "2", "--children", "none", "1"], ["--follow", "1", "2"], ["--nonsense"],
 ])
 def test_a_command_line_that_makes_no_sense_is_refused(folder, words):
     result = folder.call("attach", *words)
