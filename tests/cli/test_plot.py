@@ -163,6 +163,27 @@ def test_peak_is_labelled_with_value_and_time(folder):
     assert "program (4711)" in text
 
 
+@pytest.mark.parametrize("owner", ["process", "tree"])
+def test_peak_that_no_sample_has_is_that_of_show(folder, owner):
+    """As marks of functions see it."""
+    make_recording(folder / "a.db", [(10_000 * n, 20_480) for n in range(100)])
+    peak = "SET peak_kib = 81920, peak_from_us = 400000, peak_to_us = 500000"
+    execute(folder / "a.db", f"UPDATE run {peak}")
+    if owner == "process":
+        execute(folder / "a.db", f"UPDATE process {peak}")
+    else:
+        execute(folder / "a.db", "UPDATE run SET children = 'sum'", "UPDATE series SET process = NULL")
+    words = "80 MiB between 400 ms and 500 ms"
+    assert words in folder.call("peak", "a.db").stdout.decode()
+    assert words in picture_text(folder, "a.db")
+    assert words in picture_text(folder, "-w", "0.4,0.5", "a.db")
+    assert words in picture_text(folder, "a.db", "a.db")
+    for part in (["-w", "0.45,"], ["-w", ",0.45"], ["--metric", "shared"]):
+        assert words not in picture_text(folder, *part, "a.db")
+    execute(folder / "a.db", "UPDATE run SET peak_kib = 10", "UPDATE process SET peak_kib = 10")
+    assert "20 MiB at 0 s" in picture_text(folder, "a.db")
+
+
 def test_window_draws_that_part_and_its_own_peak(folder):
     samples = [(0, 1024), (300_000, 35 << 10), (400_000, 1024), (1_500_000, 9 << 10), (1_600_000, 512),
                (3_000_000, 600)]
