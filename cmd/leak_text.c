@@ -268,7 +268,7 @@ static char *insufficient_words(const struct verdict *verdict)
         observed);
 }
 
-static char *verdict_words(const struct verdict *verdict)
+char *verdict_words(const struct verdict *verdict)
 {
     switch (verdict->judgement.verdict) {
     case MW_VERDICT_LEAK:
