@@ -27,7 +27,7 @@ static const struct option_spec options[] = {
      "all processes of a cgroup, such as\n/system.slice/redis.service, also those that join it"},
     {OPTION_ALL, "all", NULL, "all processes of that name, where there are several"},
     {OPTION_FOLLOW, "follow", NULL,
-     "when the process ends, wait for the next one of that name (or\npidfile, cgroup; for a PID: "
+     "when the process ends, wait for the next one of that name (or\npidfile, cgroup; for one PID: "
      "with the same command) and go on"},
     {0},
 };
@@ -46,8 +46,9 @@ struct attach {
     char *command; /* of wanted */
     bool all, follow;
     int signal_fd;
-    size_t missing;    /* processes that have ended, and have no successor yet */
-    int64_t search_ns; /* when to look for more of them; INT64_MAX: never */
+    size_t missing;          /* processes that have ended, and have no successor yet */
+    int64_t search_ns;       /* when to look for more of them; INT64_MAX: never */
+    uint64_t searched_ticks; /* when that was done last, as processes count it */
 };
 
 static int64_t now_ns(void)
@@ -134,6 +135,16 @@ static int take_operands(struct attach *attach, const struct cmd_line *line, str
     return want_pids(attach, line->operands, (size_t)line->operand_count, error);
 }
 
+/* Of several commands, nobody could tell which a process goes on with. */
+static int check_follow(const struct attach *attach, struct mw_error *error)
+{
+    if (attach->follow && attach->wanted.pid_count > 1)
+        return mw_error_set(error, -EINVAL,
+                            "--follow goes on with one PID alone: several processes are followed "
+                            "by their name and --all");
+    return 0;
+}
+
 static int parse_options(struct attach *attach, const struct command *command, int argc,
                          char **argv)
 {
@@ -147,7 +158,7 @@ static int parse_options(struct attach *attach, const struct command *command, i
     }
     if (id < 0)
         return command->usage_status;
-    if (take_operands(attach, &line, &error) < 0 ||
+    if (take_operands(attach, &line, &error) < 0 || check_follow(attach, &error) < 0 ||
         record_options_check(&attach->record, &error) < 0)
         return cmd_usage(command, "%s", error.text);
     return 0;
@@ -189,10 +200,13 @@ static const char *take_signal(const struct attach *attach)
 static int search(struct attach *attach, struct mw_found **ret_roots, size_t *ret_count,
                   struct mw_error *error)
 {
-    int64_t before_ns = now_ns();
-    int code = mw_find_processes(&attach->wanted, ret_roots, ret_count, error);
-    int64_t found_ns = now_ns(), pause_ns = (found_ns - before_ns) * COST_RATIO;
+    int64_t before_ns = now_ns(), found_ns, pause_ns;
+    int code;
 
+    attach->searched_ticks = mw_find_ticks();
+    code = mw_find_processes(&attach->wanted, ret_roots, ret_count, error);
+    found_ns = now_ns();
+    pause_ns = (found_ns - before_ns) * COST_RATIO;
     attach->search_ns = found_ns + (pause_ns > shortest_pause_ns ? pause_ns : shortest_pause_ns);
     return code;
 }
@@ -338,16 +352,25 @@ static int open_recorder(struct attach *attach, pid_t pid, struct mw_error *erro
     return recorder_open(&attach->recorder, (const char *const *)arguments, error);
 }
 
+/* Whoever ran beside a process with the same command is a sibling of it, and not its next. */
+static void expect_next(struct attach *attach, const struct mw_found *root)
+{
+    attach->wanted.since_ticks =
+        attach->searched_ticks > root->start_ticks ? attach->searched_ticks : root->start_ticks + 1;
+}
+
 /* With --follow a PID stands for its command. */
-static int remember_command(struct attach *attach, pid_t pid, struct mw_error *error)
+static int remember_command(struct attach *attach, const struct mw_found *root,
+                            struct mw_error *error)
 {
     if (!attach->follow || attach->wanted.kind != MW_WANTED_PIDS)
         return 0;
-    attach->command = mw_find_command(pid, &attach->wanted.command_length);
+    attach->command = mw_find_command(root->pid, &attach->wanted.command_length);
     if (!attach->command)
-        return mw_error_set(error, -ESRCH, "process %d has ended", (int)pid);
+        return mw_error_set(error, -ESRCH, "process %d has ended", (int)root->pid);
     attach->wanted.kind = MW_WANTED_COMMAND;
     attach->wanted.command = attach->command;
+    expect_next(attach, root);
     return 0;
 }
 
@@ -376,7 +399,7 @@ static int arm(struct attach *attach, const struct mw_found *found, size_t found
     const struct mw_found *roots = recorder->roots;
     size_t count = recorder->root_count;
 
-    if (code < 0 || (code = remember_command(attach, roots[0].pid, error)) < 0 ||
+    if (code < 0 || (code = remember_command(attach, &roots[0], error)) < 0 ||
         (code = open_recorder(attach, roots[0].pid, error)) < 0 ||
         (code = mw_session_arm(recorder->session, roots[0].pid, error)) < 0)
         return code;
@@ -407,6 +430,7 @@ static void take_in(struct attach *attach, const struct mw_found *root)
     if (mw_session_adopt(recorder->session, root->pid, root->start_ticks, restarted) < 0 ||
         recorder_add_root(recorder, root, &error) < 0)
         return;
+    expect_next(attach, root);
     attach->missing -= restarted;
     if (restarted && !attach->record.quiet)
         cmd_message("goes on with process %d", (int)root->pid);
@@ -448,6 +472,9 @@ static void note_end(struct attach *attach, size_t which)
 
     close(recorder->pidfds[which]);
     recorder->pidfds[which] = -1;
+    /* Those below it may live on in the cgroup, and are waited for from now on. */
+    if (attach->wanted.kind == MW_WANTED_CGROUP && count_alive(recorder) == 0)
+        attach->search_ns = now_ns();
     if (!attach->follow)
         return;
     attach->missing++;

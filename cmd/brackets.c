@@ -194,12 +194,14 @@ static double value_at(const struct mw_plot_curve *curve, double t_s)
     return 0;
 }
 
-/* What a mark read, on a curve that shows the same; else what the curve says. */
+/* What a mark read, on the curve of the process that it read; else what the curve says. */
 static double height_at(const struct brackets_request *request, size_t curve,
                         const struct mw_call *call, int64_t t_us, int64_t read_bytes)
 {
-    if (request->resident && read_bytes >= 0 && request->owners[curve] == call->process &&
-        t_us >= request->from_us && t_us <= request->to_us)
+    bool own = call->process >= 0 && request->owners[curve] == call->process;
+
+    if (request->resident && own && read_bytes >= 0 && t_us >= request->from_us &&
+        t_us <= request->to_us)
         return (double)read_bytes;
     return value_at(&request->curves[curve], (double)t_us / 1e6);
 }

@@ -50,6 +50,9 @@ static int check_recorded(const struct recording *recording, const struct chart_
     if (!run->peak.known)
         return mw_error_set(error, -ENODATA, "%s holds no sample: nothing to draw",
                             recording->path);
+    if (run->duration_us <= 0)
+        return mw_error_set(error, -ENODATA, "%s knows of one moment alone: nothing to draw",
+                            recording->path);
     if (options->from_us >= run->duration_us)
         return mw_error_set(error, -ENODATA, "the window begins after the end of %s at %.6g s",
                             recording->path, (double)run->duration_us / 1e6);
@@ -157,7 +160,7 @@ static int word_title(struct chart *chart, const struct recording *recordings, s
                       const struct chart_options *options, struct mw_error *error)
 {
     const struct mw_run *run = recordings->run;
-    const char *far = chart->limits.far;
+    const char *far = chart->limits.far, *no_verdict = chart->curves.no_verdict;
     char date[MW_FORMAT_SIZE], interval[MW_FORMAT_SIZE], missed[MW_FORMAT_SIZE];
     char rest[64] = "", left_out[80] = "";
 
@@ -174,10 +177,11 @@ static int word_title(struct chart *chart, const struct recording *recordings, s
         chart->curves.drawn_processes < recordings->process_count)
         snprintf(left_out, sizeof left_out, "; the %zu largest of %zu processes",
                  chart->curves.drawn_processes, recordings->process_count);
-    if (count == 1 && asprintf(&chart->subtitle, "%s, sampled every %s%s%s%s%s",
+    if (count == 1 && asprintf(&chart->subtitle, "%s, sampled every %s%s%s%s%s%s%s",
                                mw_format_date(date, run->started_ns),
                                mw_format_duration(interval, run->interval_us * 1000), rest,
-                               left_out, far ? "; far above: " : "", far ? far : "") < 0)
+                               no_verdict ? "; " : "", no_verdict ? no_verdict : "", left_out,
+                               far ? "; far above: " : "", far ? far : "") < 0)
         chart->subtitle = NULL;
     return chart->title && (count > 1 || chart->subtitle) ? 0 : out_of_memory(error);
 }
@@ -256,6 +260,11 @@ int chart_new(struct chart **ret_chart, struct recording *recordings, size_t cou
 const struct mw_plot *chart_plot(const struct chart *chart)
 {
     return &chart->plot;
+}
+
+const char *chart_no_verdict(const struct chart *chart)
+{
+    return chart->curves.no_verdict;
 }
 
 void chart_free(struct chart *chart)

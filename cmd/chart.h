@@ -21,6 +21,7 @@ struct chart_options {
     bool slope;          /* a least-squares line, with its value in the legend */
     bool leak;           /* the verdict of `leak`, as lines over the curve that it is about */
     int64_t limit_bytes; /* with leak: a limit that the user names; -1: none */
+    int64_t least_ns;    /* with leak: what is shorter is not judged */
     bool no_functions;   /* leave the functions out that were recorded */
     bool flame;          /* their calls as boxes in lanes, by depth */
     const char *title;   /* NULL: the command */
@@ -41,6 +42,10 @@ int chart_new(struct chart **ret_chart, struct recording *recordings, size_t cou
 
 /* Belongs to the chart. */
 const struct mw_plot *chart_plot(const struct chart *chart);
+
+/* Why a verdict that was asked for is not in it, "insufficient: known for 2 s alone …"; NULL: it
+ * is, or none was asked for. Belongs to the chart. */
+const char *chart_no_verdict(const struct chart *chart);
 
 /* NULL is fine. */
 void chart_free(struct chart *chart);

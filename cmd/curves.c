@@ -210,7 +210,7 @@ static int draw_verdict(struct curves *curves, const struct source *source, stru
         .process = tree ? NULL : largest_process(recording),
         .from_us = options->from_us,
         .to_us = source->to_us,
-        .least_s = 0,
+        .least_s = (double)options->least_ns / 1e9,
     };
     struct leak_curves leak;
     int code = leak_curves_make(&leak, &request, options->metric, options->limit_bytes, error);
@@ -224,6 +224,7 @@ static int draw_verdict(struct curves *curves, const struct source *source, stru
     if (code < 0)
         return code;
     curves->to_s = fmax(curves->to_s, leak.to_s);
+    curves->no_verdict = leak.why_none;
     return leak.crosses ? add_peak(curves, &leak.crossing, error) : 0;
 }
 
@@ -325,5 +326,6 @@ void curves_clear(struct curves *curves)
     free(curves->curves);
     free(curves->owners);
     free(curves->peaks);
+    free(curves->no_verdict);
     *curves = (struct curves){0};
 }

@@ -19,6 +19,7 @@ struct curves {
     size_t count, room, owner_room, peak_count, peak_room;
     size_t drawn_processes; /* that have a curve, of a single recording */
     double to_s;            /* how far the time axis must reach for them; 0: not at all */
+    char *no_verdict;       /* why there is none that was asked for; NULL: there is, or was not */
 };
 
 /* What is drawn of one recording. */

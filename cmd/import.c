@@ -86,7 +86,8 @@ static int read_lines(struct trace *trace, FILE *file, struct mw_error *error)
     int code;
 
     if (getline(&line, &size, file) < 0)
-        return mw_error_set(error, -ENODATA, "%s is empty", trace->path);
+        return feof(file) ? mw_error_set(error, -ENODATA, "%s is empty", trace->path)
+                          : mw_error_errno(error, errno, "cannot read %s", trace->path);
     if ((code = mw_csv_header(line, &trace->csv, error)) < 0) {
         struct mw_error inner = *error;
 
@@ -109,7 +110,7 @@ static int read_lines(struct trace *trace, FILE *file, struct mw_error *error)
         else if (add_row(trace, &row) < 0)
             return mw_error_errno(error, ENOMEM, "cannot import %s", trace->path);
     }
-    if (ferror(file))
+    if (!feof(file))
         return mw_error_errno(error, errno, "cannot read %s", trace->path);
     if (trace->count == 0)
         return mw_error_set(error, -ENODATA, "%s holds no line that can be used", trace->path);

@@ -42,7 +42,8 @@ static const struct option_spec options[] = {
 
 struct leak_options {
     int64_t from_us, to_us;
-    int64_t pid; /* -1: every process */
+    const char *window, *least; /* as the user gave them; NULL: not at all */
+    int64_t pid;                /* -1: every process */
     bool total, fail, json, verbose;
     int metric;          /* an enum leak_metric; -1: what the recording has */
     int64_t limit_bytes; /* -1: none */
@@ -72,6 +73,7 @@ static int apply_option(struct leak_options *leak, int id, const char *value,
 {
     switch (id) {
     case 'w':
+        leak->window = value;
         return cmd_parse_window(value, &leak->from_us, &leak->to_us, error);
     case OPTION_PROCESS:
         return mw_parse_count(value, 1, INT32_MAX, &leak->pid, error);
@@ -80,6 +82,7 @@ static int apply_option(struct leak_options *leak, int id, const char *value,
     case OPTION_LIMIT:
         return mw_parse_memory(value, &leak->limit_bytes, error);
     case OPTION_MIN_DURATION:
+        leak->least = value;
         return mw_parse_duration(value, &leak->least_ns, error);
     case OPTION_TOTAL:
         leak->total = true;
@@ -316,17 +319,41 @@ static int judge_recording(struct report *report, struct recording *recording,
     return code;
 }
 
-/* What a person looks at next. */
-static void print_next(const struct recording *recording, const char *operand)
+static void print_command(const char *title, const char *command, const char *const *words,
+                          size_t count)
 {
-    mw_auto_free char *words =
-        mw_text_command((const char *const[]){operand ? operand : recording->path}, 1);
+    mw_auto_free char *line = mw_text_command(words, count);
 
-    if (!words)
-        return;
-    printf("next        memwatch plot --leak %s\n", words);
+    if (line)
+        printf("%-*smemwatch %s %s\n", VERDICT_INDENT, title, command, line);
+}
+
+/* What a person looks at next: a picture of what was judged, and where memory grew. */
+static void print_next(const struct leak_options *leak, const struct recording *recording,
+                       const char *operand)
+{
+    const char *file = operand ? operand : recording->path, *plot[5];
+    size_t count = 0;
+
+    if (leak->window) {
+        plot[count++] = "-w";
+        plot[count++] = leak->window;
+    }
+    if (leak->least) {
+        plot[count++] = "--min-duration";
+        plot[count++] = leak->least;
+    }
+    plot[count++] = file;
+    print_command("next", "plot --leak", plot, count);
     if (recording->function_count > 0)
-        printf("            memwatch functions --sort growth %s\n", words);
+        print_command("", "functions --sort growth", &file, 1);
+}
+
+static void print_path(const struct recording *recording)
+{
+    mw_auto_free char *path = mw_text_printable(recording->path);
+
+    printf("%s\n", path ? path : "?");
 }
 
 static int judge_operand(struct report *report, const char *operand, bool several)
@@ -342,7 +369,7 @@ static int judge_operand(struct report *report, const char *operand, bool severa
     report->too_short = 0;
     report->functions_told = false;
     if (several && !report->series)
-        printf("%s\n", recording.path);
+        print_path(&recording);
     if ((code = grown_read(&report->grown, &recording, &error)) == 0)
         code = judge_recording(report, &recording, &error);
     grown_clear(&report->grown);
@@ -353,18 +380,15 @@ static int judge_operand(struct report *report, const char *operand, bool severa
                mw_format_duration(least, report->options->least_ns),
                report->too_short == 1 ? "is" : "are");
     if (code == 0 && report->growing > growing && !report->series)
-        print_next(&recording, operand);
+        print_next(report->options, &recording, operand);
     recording_close(&recording);
     return code < 0 ? cmd_fail(&error) : CMD_OK;
 }
 
 static int leak(const struct command *command, int argc, char **argv)
 {
-    struct leak_options leak = {.to_us = INT64_MAX,
-                                .pid = -1,
-                                .metric = -1,
-                                .limit_bytes = -1,
-                                .least_ns = INT64_C(300000000000)};
+    struct leak_options leak = {
+        .to_us = INT64_MAX, .pid = -1, .metric = -1, .limit_bytes = -1, .least_ns = LEAK_LEAST_NS};
     struct report report = {.options = &leak};
     struct cmd_line line = cmd_line(command, argc, argv);
     struct mw_error error;

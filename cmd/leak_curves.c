@@ -188,6 +188,16 @@ static int draw(struct drawing *drawing, const struct mw_basis *basis, int64_t l
     return code < 0 ? mw_error_errno(error, ENOMEM, "cannot draw") : 0;
 }
 
+static int tell_why_none(struct leak_curves *curves, const struct verdict *verdict,
+                         struct mw_error *error)
+{
+    mw_auto_free char *words = verdict_words(verdict);
+
+    if (words)
+        curves->why_none = cmd_words("%s: %s", mw_verdict_name(verdict->judgement.verdict), words);
+    return curves->why_none ? 0 : mw_error_errno(error, ENOMEM, "cannot draw");
+}
+
 int leak_curves_make(struct leak_curves *ret_curves, const struct verdict_request *request,
                      enum mw_metric drawn, int64_t limit_bytes, struct mw_error *error)
 {
@@ -204,10 +214,7 @@ int leak_curves_make(struct leak_curves *ret_curves, const struct verdict_reques
     if ((code = verdict_reach(&verdict, basis, &asked, error)) < 0)
         return code;
     if (verdict.judgement.verdict == MW_VERDICT_INSUFFICIENT)
-        return mw_error_set(error, -ENODATA,
-                            "%s is too short for a verdict, or too much of it is not known: "
-                            "plot it without --leak",
-                            request->recording->path);
+        return tell_why_none(ret_curves, &verdict, error);
     drawing.raise = verdict.shared;
     if ((code = draw(&drawing, basis, limit_bytes, error)) < 0)
         clear(ret_curves);

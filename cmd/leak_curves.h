@@ -10,13 +10,14 @@
 
 enum { LEAK_CURVES_MOST = 5 };
 
-/* The labels and points belong to whoever takes the curves. */
+/* The labels, points and words belong to whoever takes the curves. */
 struct leak_curves {
     struct mw_plot_curve curves[LEAK_CURVES_MOST];
     size_t count;
     bool crosses;
     struct mw_plot_peak crossing; /* where the trend meets the limit */
     double to_s;                  /* how far the time axis must reach to show that */
+    char *why_none; /* "insufficient: known for 2 s alone …": there are no curves; NULL else */
 };
 
 /*

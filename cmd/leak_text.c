@@ -38,20 +38,23 @@ static char *subject(const struct verdict *verdict)
 /* What lies further away than so many times what was observed is not told as a date. */
 static const double FAR = 10;
 
-/* "the cgroup limit of 512 MiB (/user.slice)" */
+/* "the cgroup limit of 512 MiB (/user.slice)"; NULL when memory ran out. */
 static char *limit_name(const struct limit *limit)
 {
     static const char group[] = "cgroup ";
+    mw_auto_free char *name = mw_text_printable(limit->name); /* a cgroup is called anything */
     char bytes[MW_FORMAT_SIZE];
 
+    if (!name)
+        return NULL;
     size(bytes, limit->bytes);
-    if (strcmp(limit->name, "machine") == 0)
+    if (strcmp(name, "machine") == 0)
         return cmd_words("the machine's memory of %s", bytes);
-    if (strcmp(limit->name, "limit") == 0)
+    if (strcmp(name, "limit") == 0)
         return cmd_words("the limit of %s", bytes);
-    if (strncmp(limit->name, group, sizeof group - 1) == 0)
-        return cmd_words("the cgroup limit of %s (%s)", bytes, limit->name + sizeof group - 1);
-    return cmd_words("the %s of %s", limit->name, bytes);
+    if (strncmp(name, group, sizeof group - 1) == 0)
+        return cmd_words("the cgroup limit of %s (%s)", bytes, name + sizeof group - 1);
+    return cmd_words("the %s of %s", name, bytes);
 }
 
 char *limit_words(const struct verdict *verdict, const struct limit *limit)
@@ -265,7 +268,7 @@ static char *insufficient_words(const struct verdict *verdict)
         observed);
 }
 
-static char *verdict_words(const struct verdict *verdict)
+char *verdict_words(const struct verdict *verdict)
 {
     switch (verdict->judgement.verdict) {
     case MW_VERDICT_LEAK:

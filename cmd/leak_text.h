@@ -10,6 +10,9 @@
 /* Lines below a verdict begin behind so many columns. */
 enum { VERDICT_INDENT = 12 };
 
+/* What the verdict says, without its name; as a phrase, to be freed. */
+char *verdict_words(const struct verdict *verdict);
+
 /* When a limit is reached, from the end of what was judged on; as a phrase, to be freed. */
 char *limit_words(const struct verdict *verdict, const struct limit *limit);
 

@@ -2,6 +2,7 @@
 #include "cmd/command.h"
 #include "cmd/picture.h"
 #include "cmd/recording.h"
+#include "cmd/verdict.h"
 #include "plot/gnuplot.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
@@ -20,6 +21,7 @@ enum {
     OPTION_SLOPE,
     OPTION_LEAK,
     OPTION_LIMIT,
+    OPTION_MIN_DURATION,
     OPTION_FLAME,
     OPTION_SCRIPT
 };
@@ -39,6 +41,8 @@ static const struct option_spec options[] = {
     {OPTION_LEAK, "leak", NULL,
      "the verdict of `leak`: what is judged, its trend, and when it\nmeets a limit"},
     {OPTION_LIMIT, "limit", "SIZE", "with --leak: a limit to draw, 512M or 2GiB"},
+    {OPTION_MIN_DURATION, "min-duration", "DUR",
+     "with --leak: judge nothing shorter than this (default: 5m)"},
     {'n', "no-functions", NULL, "leave out the functions that were recorded"},
     {OPTION_FLAME, "flame", NULL, "every call of a function as a box, below the memory"},
     {OPTION_SCRIPT, "script", NULL, "print the gnuplot script instead of drawing"},
@@ -59,6 +63,8 @@ static int check_options(const struct chart_options *chart, struct mw_error *err
         return mw_error_set(error, -EINVAL, "--flame and --no-functions exclude each other");
     if (chart->limit_bytes >= 0 && !chart->leak)
         return mw_error_set(error, -EINVAL, "--limit is for --leak");
+    if (chart->least_ns >= 0 && !chart->leak)
+        return mw_error_set(error, -EINVAL, "--min-duration is for --leak");
     if (chart->leak && chart->metric != MW_METRIC_RSS && chart->metric != MW_METRIC_PSS)
         return mw_error_set(error, -EINVAL, "--leak judges the metrics rss and pss alone");
     return 0;
@@ -99,6 +105,8 @@ static int apply_option(struct plot_options *plot, int id, const char *value,
         break;
     case OPTION_LIMIT:
         return mw_parse_memory(value, &plot->chart.limit_bytes, error);
+    case OPTION_MIN_DURATION:
+        return mw_parse_duration(value, &plot->chart.least_ns, error);
     case 'n':
         plot->chart.no_functions = true;
         break;
@@ -198,6 +206,8 @@ static int draw(struct plot_options *plot, struct recording *recordings, size_t 
         cmd_message("letters are too coarse for the lanes of --flame: the functions are brackets");
     if (chart_new(&chart, recordings, count, &plot->chart, &error) < 0)
         return cmd_fail(&error);
+    if (chart_no_verdict(chart))
+        cmd_message("%s", chart_no_verdict(chart));
     if (plot->script)
         status =
             picture_write_script(stdout, chart_plot(chart), &picture.canvas,
@@ -238,7 +248,7 @@ static int plot_recordings(struct plot_options *plot, char **operands, int opera
 static int plot(const struct command *command, int argc, char **argv)
 {
     struct plot_options plot = {
-        .chart = {.to_us = INT64_MAX, .metric = MW_METRIC_RSS, .limit_bytes = -1}};
+        .chart = {.to_us = INT64_MAX, .metric = MW_METRIC_RSS, .limit_bytes = -1, .least_ns = -1}};
     struct cmd_line line = cmd_line(command, argc, argv);
     struct mw_error error;
     int id;
@@ -251,6 +261,8 @@ static int plot(const struct command *command, int argc, char **argv)
         return command->usage_status;
     if (check_options(&plot.chart, &error) < 0)
         return cmd_usage(command, "%s", error.text);
+    if (plot.chart.least_ns < 0)
+        plot.chart.least_ns = LEAK_LEAST_NS;
     return plot_recordings(&plot, line.operands, line.operand_count);
 }
 

@@ -112,17 +112,51 @@ static int take_points(struct tracing *tracing, struct trace *trace)
     return 0;
 }
 
-/* The kernel's mark says more where it is above the samples. */
+/* The peak of the whole series, as the recorder stored it; NULL: there is none. */
+static const struct mw_peak *stored_peak(const struct trace_request *request)
+{
+    const struct recording *recording = request->recording;
+    const struct mw_peak *peak = NULL;
+
+    if (request->process == MW_PROCESS_TREE)
+        peak = &recording->run->peak;
+    for (size_t i = 0; i < recording->process_count && !peak; i++) {
+        if (recording->processes[i].id == request->process)
+            peak = &recording->processes[i].peak;
+    }
+    return request->metric == MW_METRIC_RSS && peak && peak->known ? peak : NULL;
+}
+
+/* Whether a peak was where the curve is drawn: of what was given up, there is no curve. */
+static bool is_drawn(const struct trace_request *request, const struct mw_peak *peak)
+{
+    return peak->from_us >= request->from_us && peak->to_us <= request->to_us &&
+           peak->from_us >= known_since_us(request->recording);
+}
+
+static int64_t middle_us(const struct mw_peak *peak)
+{
+    return peak->from_us + (peak->to_us - peak->from_us) / 2;
+}
+
+/*
+ * The kernel's mark says more where it is above the samples; and the stored peak knows also what
+ * functions read at their entry and exit, which is in no series.
+ */
 static void take_peak(const struct tracing *tracing, struct trace *trace)
 {
-    const struct mw_peak *sampled = &tracing->peak;
+    const struct trace_request *request = tracing->request;
+    const struct mw_peak *stored = stored_peak(request);
 
-    trace->peak = *sampled;
-    trace->peak_at_us =
-        in_window(tracing->request, sampled->from_us + (sampled->to_us - sampled->from_us) / 2);
-    if (tracing->mark.peak.bytes > sampled->bytes) {
+    trace->peak = tracing->peak;
+    trace->peak_at_us = in_window(request, middle_us(&tracing->peak));
+    if (tracing->mark.peak.bytes > trace->peak.bytes) {
         trace->peak = tracing->mark.peak;
-        trace->peak_at_us = in_window(tracing->request, tracing->mark.at_us);
+        trace->peak_at_us = in_window(request, tracing->mark.at_us);
+    }
+    if (stored && stored->bytes > trace->peak.bytes && is_drawn(request, stored)) {
+        trace->peak = *stored;
+        trace->peak_at_us = middle_us(stored);
     }
 }
 

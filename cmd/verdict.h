@@ -25,12 +25,15 @@ int leak_metric_parse(const char *name);
 /* anon where a recording has it, else rss: an imported one may know of no shared pages. */
 enum leak_metric leak_metric_default(const struct recording *recording);
 
+/* What is shorter is not judged, unless the user says how short it may be. */
+#define LEAK_LEAST_NS INT64_C(300000000000)
+
 struct verdict_request {
     struct recording *recording;
     const struct mw_process *process; /* NULL: the whole tree */
     enum leak_metric metric;
     int64_t from_us, to_us; /* of the recording; to_us INT64_MAX: to the end */
-    double least_s;         /* what is shorter is not judged */
+    double least_s;
 };
 
 struct verdict {

@@ -117,9 +117,10 @@ struct search {
 static bool take_if_wanted(void *context, pid_t pid, const struct mw_stat *stat)
 {
     struct search *search = context;
-    bool is_wanted = search->wanted->kind == MW_WANTED_COMMAND
-                         ? has_command(pid, search->wanted)
-                         : goes_by(pid, stat, search->wanted->text);
+    const struct mw_wanted *wanted = search->wanted;
+    bool is_wanted = wanted->kind == MW_WANTED_COMMAND
+                         ? stat->start_ticks >= wanted->since_ticks && has_command(pid, wanted)
+                         : goes_by(pid, stat, wanted->text);
 
     if (is_wanted)
         search->code = add(&search->found, pid, stat->start_ticks, search->error);
@@ -426,11 +427,19 @@ int64_t mw_find_memory(pid_t pid)
     return (int64_t)statm.resident_pages * sysconf(_SC_PAGESIZE);
 }
 
+static int64_t tick_ns(void)
+{
+    return 1000000000 / sysconf(_SC_CLK_TCK);
+}
+
+uint64_t mw_find_ticks(void)
+{
+    return (uint64_t)(mw_clock_ns(CLOCK_BOOTTIME) / tick_ns());
+}
+
 int64_t mw_find_age_ns(const struct mw_found *found)
 {
-    int64_t tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
-
-    return mw_clock_ns(CLOCK_BOOTTIME) - (int64_t)found->start_ticks * tick_ns;
+    return mw_clock_ns(CLOCK_BOOTTIME) - (int64_t)found->start_ticks * tick_ns();
 }
 
 char *mw_find_owner(pid_t pid)

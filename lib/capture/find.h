@@ -34,6 +34,7 @@ struct mw_wanted {
     const char *text;    /* the name, or the path of the file or of the cgroup */
     const char *command; /* arguments, each with its NUL */
     size_t command_length;
+    uint64_t since_ticks; /* of a command: who began before is not meant */
 };
 
 /*
@@ -53,6 +54,9 @@ char *mw_find_command(pid_t pid, size_t *ret_length);
 
 /* Its arguments, which end with NULL, as one piece to be freed; NULL when the process has ended. */
 char **mw_find_arguments(pid_t pid);
+
+/* The present as start_ticks of what begins now. */
+uint64_t mw_find_ticks(void);
 
 /* Its resident memory in bytes, and for how long it has run; -1 where it has ended. */
 int64_t mw_find_memory(pid_t pid);

@@ -11,7 +11,7 @@ import pytest
 
 from attached import WAITS, Attached, Target, events
 from conftest import (GUIDED, assert_one_line, control_characters, guided, is_alive, kill_quietly,
-                      process_of, query, wait_until)
+                      process_of, python, query, wait_until)
 
 @pytest.fixture
 def target(folder):
@@ -158,7 +158,7 @@ def test_a_tree_is_not_held_up_by_reading_what_nobody_asked_for(folder):
 @pytest.fixture
 def script(folder):
     """A script with a name of its own."""
-    path = folder / "a-server.py"
+    path = folder / f"server-{os.getpid()}.py"
     path.write_text(GUIDED + WAITS)
     return path
 
@@ -166,7 +166,7 @@ def script(folder):
 def test_a_script_is_found_by_its_name(folder, script):
     with Target(folder, [sys.executable, script]) as target:
         target.line()
-        with Attached(folder, "a-server.py") as attached:
+        with Attached(folder, script.name) as attached:
             attached.see_memory(target.pid)
             run, _ = attached.finish(signal.SIGINT)
     assert [process["pid"] for process in run["processes"]] == [target.pid]
@@ -176,13 +176,13 @@ def test_several_of_a_name_are_listed_and_all_are_taken_when_that_is_asked_for(f
     with Target(folder, [sys.executable, script]) as one, \
             Target(folder, [sys.executable, script, "x"]) as two:
         one.line(), two.line()
-        result = folder.call("attach", "a-server.py")
+        result = folder.call("attach", script.name)
         assert result.returncode == 1
         text = result.stderr.decode()
-        assert text.startswith("memwatch: 2 processes are called 'a-server.py'") and "--all" in text
+        assert text.startswith(f"memwatch: 2 processes are called '{script.name}'") and "--all" in text
         assert str(one.pid) in text and str(two.pid) in text
         assert [name for name in folder.files() if name.endswith(".db")] == []
-        with Attached(folder, "--all", "a-server.py") as attached:
+        with Attached(folder, "--all", script.name) as attached:
             attached.see_memory(one.pid)
             attached.see_memory(two.pid)
             attached.see("SELECT 1 FROM tree")
@@ -255,6 +255,33 @@ def test_a_cgroup_is_recorded_with_what_joins_it(folder, cgroup):
     assert sorted(process["pid"] for process in run["processes"]) == sorted([one.pid, two.pid])
 
 
+def test_a_cgroup_is_recorded_until_its_last_process_ends(folder, cgroup):
+    def join():
+        (cgroup / "cgroup.procs").write_text(str(os.getpid()))
+    code = ("import subprocess\n"
+            "if len(sys.argv) > 1: wait_for('more'); kept = hold(64); wait_for('end'); sys.exit()\n"
+            f"child = subprocess.Popen([*{python('')[:-1]}, open('code').read(), 'child'])\n"
+            "print(child.pid, flush=True); wait_for('end')")
+    (folder / "code").write_text(GUIDED + code)
+    with Target(folder, guided(code), preexec_fn=join) as target:
+        child = int(target.line())
+        try:
+            with Attached(folder, "--cgroup", cgroup) as attached:
+                attached.see_memory(child)
+                target.process.kill()
+                target.process.wait()
+                attached.see("SELECT 1 FROM process WHERE pid = ? AND end_us IS NOT NULL",
+                             target.pid)
+                (folder / "more").touch()
+                attached.see_memory(child, 64)
+                assert attached.process.poll() is None
+                (folder / "end").touch()
+                run, _ = attached.finish()
+        finally:
+            kill_quietly(child)
+    assert [process["pid"] for process in run["processes"]] == [target.pid, child]
+
+
 def test_the_hierarchy_itself_is_a_cgroup(folder):
     if not any(pathlib.Path("/sys/fs/cgroup").glob("**/cgroup.procs")):
         pytest.skip("there are no cgroups here")
@@ -272,7 +299,7 @@ def test_a_cgroup_is_known_by_its_path_in_the_hierarchy(folder, cgroup):
 
 
 def test_a_target_that_restarts_is_followed_in_the_same_run(folder, script):
-    with Attached(folder, "--follow", "a-server.py", options=("-i", "5ms")) as attached:
+    with Attached(folder, "--follow", script.name, options=("-i", "5ms")) as attached:
         assert b"waiting" in attached.process.stderr.readline()
         pids = []
         for turn in range(3):
@@ -302,6 +329,24 @@ def test_a_pid_is_followed_by_its_command(folder, script):
             with Target(folder, [sys.executable, script, "other"]) as other, \
                     Target(folder, [sys.executable, script, "one"]) as second:
                 other.line(), second.line()
+                attached.see_memory(second.pid)
+                run, _ = attached.finish(signal.SIGINT)
+    assert [process["pid"] for process in run["processes"]] == [first.pid, second.pid]
+
+
+def test_a_process_that_ran_beside_a_pid_is_not_its_next(folder, script):
+    """Workers of a server all have the same command."""
+    def start():
+        return Target(folder, [sys.executable, script, "worker"])
+    with start() as older, start() as first, start() as younger:
+        older.line(), first.line(), younger.line()
+        with Attached(folder, "--follow", first.pid, options=("-i", "5ms")) as attached:
+            attached.see_memory(first.pid)
+            first.process.kill()
+            first.process.wait()
+            assert b"waiting" in attached.process.stderr.readline()
+            with start() as second:
+                second.line()
                 attached.see_memory(second.pid)
                 run, _ = attached.finish(signal.SIGINT)
     assert [process["pid"] for process in run["processes"]] == [first.pid, second.pid]
@@ -381,7 +426,7 @@ def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(folder):
     ["--max-growth", "5M", "1"], ["--max-growth", "5M/0", "1"], ["--max-growth", "/1h", "1"],
     ["--max-processes", "0", "1"], ["--on-limit", "shout", "1"], ["--on-limit", "kill", "1"],
     ["--on-limit", "exec", "--max-rss", "1M", "1"], ["--on-limit-command", "true", "1"],
-    ["--max-processes", "2", "--children", "none", "1"], ["--nonsense"],
+    ["--max-processes", "2", "--children", "none", "1"], ["--follow", "1", "2"], ["--nonsense"],
 ])
 def test_a_command_line_that_makes_no_sense_is_refused(folder, words):
     result = folder.call("attach", *words)

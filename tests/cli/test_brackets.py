@@ -68,6 +68,14 @@ def test_call_whose_marks_read_nothing_stands_on_the_curve(folder):
     assert brackets(script_of(folder), 1) == [(2, 120, 1), (5, 150, -1)]
 
 
+def test_call_of_an_unknown_process_stands_on_the_curve_of_all(folder):
+    """What its marks read is the memory of one process, and not what that curve shows."""
+    record(folder, [Call("load", 2_000_000, 5_000_000, process=None, enter_kib=11 * MIB,
+                         exit_kib=55 * MIB)])
+    execute(folder / "a.db", "UPDATE run SET children = 'sum'", "UPDATE series SET process = NULL")
+    assert brackets(script_of(folder), 1) == [(2, 120, 1), (5, 150, -1)]
+
+
 def curve(script, start_s, end_s):
     """The steps of the first curve in a stretch of time, as the (time, memory) that each leads to."""
     rows = [tuple(map(float, row.split()[:2])) for row in filter(None, block(script, "curve1"))]

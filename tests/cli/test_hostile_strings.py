@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import xml.etree.ElementTree
 
@@ -74,7 +75,7 @@ def test_arguments_and_name_of_a_program(folder, hostile, gnuplot):
     """Recorded as a process would have them, and shown in every way there is."""
     make_recording(folder / "a.db", [(0, 100), (50_000, 5000)], command=("program", hostile, hostile),
                    name=hostile[:15].replace("\0", ""), note=hostile)
-    for words in (["show"], ["list"], ["peak"]):
+    for words in (["show"], ["list"], ["peak"], ["leak", "-v"]):
         result = folder.call(*words)
         assert result.returncode == 0
         assert_harmless(folder, result.stdout + result.stderr)
@@ -82,6 +83,23 @@ def test_arguments_and_name_of_a_program(folder, hostile, gnuplot):
     run = folder.last_run("a.db")
     assert run["command"] == ["program", hostile, hostile] and run["note"] == hostile
     draw_everything(folder, "a.db")
+
+
+def test_cgroup_of_a_limit(folder, hostile, gnuplot):
+    make_recording(folder / "a.db", [(60_000_000 * minute, 100_000 + 5000 * minute)
+                                     for minute in range(60)])
+    database = sqlite3.connect(folder / "a.db")
+    database.execute("INSERT INTO run_limit (run, since_us, name, place, value)"
+                     " VALUES (1, 0, 'memory.max', ?, ?)", (f"/{hostile}", 1 << 29))
+    database.commit()
+    database.close()
+    for words in (["leak"], ["leak", "-v"], ["show"]):
+        result = folder.call(*words)
+        assert result.returncode == 0
+        assert_harmless(folder, result.stdout + result.stderr)
+    text = folder.call("leak").stdout
+    assert b"the cgroup limit of 512 MiB (/" in text and text.count(b"\n") == 4
+    draw_everything(folder, "a.db", "--leak")
 
 
 def test_title(folder, hostile, gnuplot, recording):
@@ -111,7 +129,8 @@ FILE_NAMES = [f"`touch {CANARY}`", f"$(touch {CANARY})", "a'b", 'a"b', "a b", "a
 def test_names_of_files(folder, name, gnuplot):
     file = f"./{name}.db"
     make_recording(folder.path / f"{name}.db", [(0, 100), (50_000, 5000)])
-    for words in (["show", file], ["list"], ["peak", file], ["plot", file], ["plot", file, file]):
+    for words in (["show", file], ["list"], ["peak", file], ["leak", file], ["leak", file, file],
+                  ["plot", file], ["plot", file, file]):
         result = folder.call(*words)
         assert result.returncode == 0, result
         assert_harmless(folder, result.stdout + result.stderr)
@@ -182,7 +201,8 @@ def test_bytes_that_are_no_utf8_in_every_place(folder, gnuplot):
     result = folder.call("run", "-o", file, "--note", raw, b"./" + raw, b"-c", b"sleep 0.3; true", raw)
     assert result.returncode == 0
     assert_harmless(folder, result.stderr)
-    for words in ([b"show", file], [b"list"], [b"peak", file], [b"plot", file]):
+    for words in ([b"show", file], [b"list"], [b"peak", file], [b"leak", file, file],
+                  [b"plot", file]):
         result = folder.call(*words)
         assert result.returncode == 0, result
         assert_harmless(folder, result.stdout + result.stderr)

@@ -178,7 +178,7 @@ def test_a_folder_is_no_file(folder):
     (folder / "t.csv").mkdir()
     result = folder.call("import", "-q", "t.csv", "-o", "a.db")
     assert result.returncode == 1
-    assert_one_line(result.stderr)
+    assert "cannot read t.csv: Is a directory" in assert_one_line(result.stderr)
 
 
 def test_a_file_that_is_there_gets_a_further_run(folder):

@@ -316,17 +316,48 @@ def test_the_plot_is_drawn(folder, gnuplot):
     assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("words", [["--limit", "1G"], ["--leak", "--metric", "shared"]])
+@pytest.mark.parametrize("words", [["--limit", "1G"], ["--leak", "--metric", "shared"],
+                                   ["--min-duration", "1m"], ["--leak", "--min-duration", "-1"]])
 def test_plot_options_that_make_no_sense_are_told(folder, words):
     result = folder.call("plot", *words)
     assert result.returncode == 2
     assert_one_line(result.stderr)
 
 
-def test_the_plot_of_too_little_says_so(folder):
+def subtitle(script):
+    return re.search(r"^\$words << END\n.*\n.(.*)$", script.decode(), re.M)[1]
+
+
+def test_the_plot_of_too_little_says_the_same_as_leak(folder):
+    record(folder, seconds=100, every=1)
+    words = folder.call("leak", "a.db").stdout.decode().partition(": ")[2].rstrip("\n")
+    assert words.startswith("known for 1 min 40 s alone: record 5 min")
+    script = folder.call("plot", "--leak", "--script", "a.db")
+    assert script.returncode == 0 and f"insufficient: {words}" in subtitle(script.stdout)
+    assert words in assert_one_line(script.stderr)
+    for word in (b"judged from here", b"leak:", b"slope"):
+        assert word not in script.stdout
+    script = folder.call("plot", "--leak", "--min-duration", "1m", "--script", "a.db")
+    assert b"insufficient" not in script.stdout and script.stderr == b""
+    assert b"judged from here" in script.stdout
+
+
+def test_the_plot_of_too_little_is_drawn(folder, gnuplot):
     make_recording(folder / "a.db", [(0, 100), (1000, 200)])
-    result = folder.call("plot", "--leak", "-o", "a.txt", "a.db")
-    assert result.returncode == 1 and "too short" in assert_one_line(result.stderr)
+    for name in ("a.png", "a.txt"):
+        result = folder.call("plot", "--leak", "-o", name, "a.db")
+        assert result.returncode == 0 and "insufficient: known for" in assert_one_line(result.stderr)
+    assert "program (4711)" in (folder / "a.txt").read_text()
+
+
+def test_what_comes_next_shows_what_was_judged(folder):
+    record(folder, seconds=250, every=1, noise=0)
+    words = ["--min-duration", "1m", "-w", "10,"]
+    text = folder.call("leak", *words, "a.db").stdout.decode()
+    assert text.endswith("next        memwatch plot --leak -w 10, --min-duration 1m a.db\n"), text
+    command = text.splitlines()[-1].split()[2:]
+    script = folder.call(*command, "--script").stdout
+    assert b"leak: " in script and b"insufficient" not in script
 
 
 def test_judging_changes_no_file(folder):

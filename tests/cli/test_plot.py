@@ -11,8 +11,8 @@ import xml.etree.ElementTree
 
 import pytest
 
-from conftest import (assert_one_line, control_characters, fake_gnuplot, make_recording, program,
-                      wait_for_samples, wait_until)
+from conftest import (assert_one_line, control_characters, execute, fake_gnuplot, make_recording,
+                      program, wait_for_samples, wait_until)
 
 pytestmark = pytest.mark.usefixtures("gnuplot")
 
@@ -163,6 +163,27 @@ def test_peak_is_labelled_with_value_and_time(folder):
     assert "program (4711)" in text
 
 
+@pytest.mark.parametrize("owner", ["process", "tree"])
+def test_peak_that_no_sample_has_is_that_of_show(folder, owner):
+    """As marks of functions see it."""
+    make_recording(folder / "a.db", [(10_000 * n, 20_480) for n in range(100)])
+    peak = "SET peak_kib = 81920, peak_from_us = 400000, peak_to_us = 500000"
+    execute(folder / "a.db", f"UPDATE run {peak}")
+    if owner == "process":
+        execute(folder / "a.db", f"UPDATE process {peak}")
+    else:
+        execute(folder / "a.db", "UPDATE run SET children = 'sum'", "UPDATE series SET process = NULL")
+    words = "80 MiB between 400 ms and 500 ms"
+    assert words in folder.call("peak", "a.db").stdout.decode()
+    assert words in picture_text(folder, "a.db")
+    assert words in picture_text(folder, "-w", "0.4,0.5", "a.db")
+    assert words in picture_text(folder, "a.db", "a.db")
+    for part in (["-w", "0.45,"], ["-w", ",0.45"], ["--metric", "shared"]):
+        assert words not in picture_text(folder, *part, "a.db")
+    execute(folder / "a.db", "UPDATE run SET peak_kib = 10", "UPDATE process SET peak_kib = 10")
+    assert "20 MiB at 0 s" in picture_text(folder, "a.db")
+
+
 def test_window_draws_that_part_and_its_own_peak(folder):
     samples = [(0, 1024), (300_000, 35 << 10), (400_000, 1024), (1_500_000, 9 << 10), (1_600_000, 512),
                (3_000_000, 600)]
@@ -180,6 +201,16 @@ def test_window_behind_the_end_is_told(folder, recording):
     result = folder.call("plot", "-w", "100,200", "-o", "a.png")
     assert result.returncode == 1 and "after the end" in assert_one_line(result.stderr)
     assert folder.files() == ["rise.db"]
+
+
+def test_recording_of_one_moment_is_told_as_that(folder):
+    make_recording(folder / "a.db", [(0, 100)])
+    execute(folder / "a.db", "UPDATE run SET duration_us = 0", "UPDATE process SET end_us = 0")
+    for words in ([], ["-w", "0,1"], ["-w", "1,2"]):
+        result = folder.call("plot", *words, "-o", "a.png")
+        text = assert_one_line(result.stderr)
+        assert result.returncode == 1 and "one moment alone" in text and "window" not in text
+    assert folder.files() == ["a.db"]
 
 
 @pytest.mark.parametrize("step_kib, unit_text", [(64, "6.25 MiB/s"), (-64, "-6.25 MiB/s"),

@@ -181,6 +181,45 @@ def test_coroutines_are_told_apart_by_task_and_waiting_from_working(kinds):
             zip(kinds.of("produces"), (0.03, 0.01))] == [True, True]
 
 
+@pytest.mark.parametrize("way", ["decorated", "traced"])
+def test_eager_task_is_told_apart_from_the_one_that_creates_it(folder, python, way):  # noqa: F811
+    """Its first step runs in the middle of the other, as if it were called there."""
+    probe = "import asyncio; asyncio.eager_task_factory"
+    if subprocess.run([python, "-c", probe], check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("tasks do not start eagerly before Python 3.12")
+    text = """
+        import asyncio
+        @profile
+        async def awaited(): await asyncio.sleep(0.01)
+        @profile
+        async def eager(gate):
+            with BLOCK:
+                await gate.wait()
+            await awaited()
+        @profile
+        async def creates():
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            gate = asyncio.Event()
+            task = asyncio.create_task(eager(gate))
+            await awaited()
+            gate.set()
+            await task
+        asyncio.run(creates())
+    """
+    if way == "traced":
+        text = text.replace("@profile", "").replace("BLOCK", "open('/dev/null')")
+    name = script(folder, text.replace("BLOCK", "profile.timestamp('block')"))
+    calls = record(folder, python, name, options=["--trace", "__main__.*"] if way == "traced" else [])
+    creates, eager = calls.only("creates"), calls.only("eager")
+    assert creates["depth"] == eager["depth"] == 0 and creates["track"] != eager["track"]
+    assert eager["suspended_s"] >= 0.015  # twice 10 ms
+    assert [(call["track"], call["depth"]) for call in calls.of("awaited")] == [
+        (creates["track"], 1), (eager["track"], 1)]
+    assert {(call["track"], call["depth"]) for call in calls.all if call["name"] == "block"} <= {
+        (eager["track"], 1)}
+    assert all(call["exit_s"] is not None for call in calls.all) and calls.lost == 0
+
+
 def test_table_and_picture_are_made_for_python(kinds):
     table = subprocess.run([MEMWATCH, "functions", kinds.path], check=True, capture_output=True,
                            text=True).stdout

@@ -56,10 +56,8 @@ static PyObject *site_enter(PyObject *self, PyObject *unused)
 /* Other tasks may run before a block ends: it belongs to its task. */
 static PyObject *site_enter_block(PyObject *self, PyObject *unused)
 {
-    uint32_t track = span_current_track();
-
     (void)unused;
-    return enter((struct site *)self, track ? track : task_track());
+    return enter((struct site *)self, track_of_pausing());
 }
 
 static PyObject *site_leave(PyObject *self, PyObject *token)

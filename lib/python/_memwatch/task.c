@@ -60,7 +60,8 @@ static uint32_t track_of(PyObject *task)
     return track;
 }
 
-uint32_t task_track(void)
+/* Of the asyncio task that runs in this thread, which gets one if it has none; 0: none runs. */
+static uint32_t task_track(void)
 {
     PyObject *type, *value, *traceback, *loop = NULL, *task = NULL;
     uint32_t track = 0;
@@ -76,12 +77,18 @@ uint32_t task_track(void)
     return track;
 }
 
+uint32_t track_of_pausing(void)
+{
+    uint32_t current = span_current_track();
+    uint32_t track = current < SPAN_FIRST_GENERATOR ? task_track() : 0;
+
+    return track ? track : current;
+}
+
 uint32_t track_choose(struct span *span, bool is_coroutine)
 {
-    uint32_t track = 0;
+    uint32_t track = is_coroutine ? track_of_pausing() : 0;
 
-    if (is_coroutine && (track = span_current_track()) == 0)
-        track = task_track();
     if (track == 0) {
         track = span_take_track(is_coroutine ? SPAN_TASK : SPAN_GENERATOR);
         span->owns_track = true;

@@ -5,15 +5,13 @@
 #include "python/_memwatch/span.h"
 
 /*
- * The track of the asyncio task that runs in this thread, which gets one if it has none; 0: no task
- * runs.
+ * The track of what starts now within others and may pause: that of the generator that runs in this
+ * thread, else of the asyncio task, else the current one. A task may have started in the middle of
+ * another, whose track is the current one still.
  */
-uint32_t task_track(void);
+uint32_t track_of_pausing(void);
 
-/*
- * The track for a call that starts: that of who awaits it, or of its task, where it is a coroutine;
- * otherwise one of its own.
- */
+/* The track for a call that starts: the above where it is a coroutine, otherwise one of its own. */
 uint32_t track_choose(struct span *span, bool is_coroutine);
 
 #endif
