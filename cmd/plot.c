@@ -70,6 +70,17 @@ static int check_options(const struct chart_options *chart, struct mw_error *err
     return 0;
 }
 
+/* Several are laid over each other: of each there is its total alone. */
+static int check_several(const struct chart_options *chart, struct mw_error *error)
+{
+    const char *option = chart->leak                        ? "--leak"
+                         : chart->flame                     ? "--flame"
+                         : chart->curves == CHART_PROCESSES ? "--processes"
+                                                            : NULL;
+
+    return option ? mw_error_set(error, -EINVAL, "%s draws one recording alone", option) : 0;
+}
+
 static int choose_curves(struct chart_options *chart, enum chart_curves curves,
                          struct mw_error *error)
 {
@@ -259,7 +270,8 @@ static int plot(const struct command *command, int argc, char **argv)
     }
     if (id < 0)
         return command->usage_status;
-    if (check_options(&plot.chart, &error) < 0)
+    if (check_options(&plot.chart, &error) < 0 ||
+        (line.operand_count > 1 && check_several(&plot.chart, &error) < 0))
         return cmd_usage(command, "%s", error.text);
     if (plot.chart.least_ns < 0)
         plot.chart.least_ns = LEAK_LEAST_NS;

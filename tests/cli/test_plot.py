@@ -253,6 +253,12 @@ def test_several_recordings_overlay_from_their_starts(folder):
     assert "5 MiB" in picture_text(folder, "-1") and "5 MiB" in picture_text(folder)
 
 
+@pytest.mark.parametrize("option", ["--leak", "--flame", "--processes"])
+def test_what_one_recording_alone_can_show_is_refused_for_several(folder, option, recording):
+    result = folder.call("plot", option, "-o", "a.png", recording, recording)
+    assert result.returncode == 2 and option in assert_one_line(result.stderr)
+
+
 def test_overlay_fails_when_one_is_not_there(folder, recording):
     result = folder.call("plot", "-o", "a.png", "rise.db", "gone.db")
     assert result.returncode == 1 and "gone.db" in assert_one_line(result.stderr)
