@@ -319,6 +319,22 @@ def test_a_target_that_restarts_is_followed_in_the_same_run(folder, script):
                          earlier["end_s"], later["start_s"]) == [(0,)]
 
 
+def test_restarts_leave_no_descriptors_open(folder, script):
+    """Perf takes some for each thread, and the connector none."""
+    if folder.call("run", "-q", "-o", "b.db", "--tracking", "perf", "true").returncode != 0:
+        pytest.skip("--tracking perf does not work here")
+    counts = []
+    with Attached(folder, "--follow", script.name,
+                  options=("-i", "5ms", "--tracking", "perf")) as attached:
+        for _ in range(4):
+            with Target(folder, [sys.executable, script]) as target:
+                target.line()
+                attached.see_memory(target.pid)
+                counts.append(len(os.listdir(f"/proc/{attached.process.pid}/fd")))
+        attached.finish(signal.SIGTERM)
+    assert counts[3] == counts[2] == counts[1]
+
+
 def test_a_pid_is_followed_by_its_command(folder, script):
     with Target(folder, [sys.executable, script, "one"]) as first:
         first.line()
