@@ -205,11 +205,56 @@ int mw_cgroup_chain(const struct mw_cgroup_mounts *mounts, const char *membershi
 
 void mw_cgroup_free_chain(struct mw_cgroup *cgroups, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        free(cgroups[i].path);
-        free(cgroups[i].folder);
-    }
+    for (size_t i = 0; i < count; i++)
+        mw_cgroup_clear(&cgroups[i]);
     free(cgroups);
+}
+
+void mw_cgroup_clear(struct mw_cgroup *cgroup)
+{
+    free(cgroup->path);
+    free(cgroup->folder);
+    *cgroup = (struct mw_cgroup){0};
+}
+
+/* --- of a process ------------------------------------------------------------------------------
+ */
+
+/* A whole file, however long; to be freed. */
+static char *read_whole(const char *path)
+{
+    mw_auto_file FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t size = 0;
+
+    if (!file || getdelim(&text, &size, '\0', file) < 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+int mw_cgroup_read_mounts(struct mw_cgroup_mounts *ret_mounts)
+{
+    mw_auto_free char *mountinfo = read_whole("/proc/self/mountinfo");
+
+    *ret_mounts = (struct mw_cgroup_mounts){0};
+    return mountinfo ? mw_cgroup_find_mounts(mountinfo, ret_mounts) : 0;
+}
+
+struct mw_cgroup *mw_cgroup_read_chain(const struct mw_cgroup_mounts *mounts, pid_t pid,
+                                       size_t *ret_count)
+{
+    char path[40];
+    mw_auto_free char *membership = NULL;
+    struct mw_cgroup *chain = NULL;
+
+    *ret_count = 0;
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+    membership = read_whole(path);
+    if (!membership || mw_cgroup_chain(mounts, membership, &chain, ret_count) < 0)
+        return NULL;
+    return chain;
 }
 
 /* --- files -------------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ struct mw_cgroup {
 int mw_cgroup_find_mounts(const char *mountinfo, struct mw_cgroup_mounts *ret_mounts);
 void mw_cgroup_clear_mounts(struct mw_cgroup_mounts *mounts);
 
+/* The same from /proc, where it can be read. */
+int mw_cgroup_read_mounts(struct mw_cgroup_mounts *ret_mounts);
+
 /*
  * The memory cgroup of a process, from the text of its /proc/PID/cgroup, and then its ancestors up
  * to where they can be seen. None where its cgroup lies outside of that. -ENOMEM.
@@ -42,6 +45,11 @@ void mw_cgroup_clear_mounts(struct mw_cgroup_mounts *mounts);
 int mw_cgroup_chain(const struct mw_cgroup_mounts *mounts, const char *membership,
                     struct mw_cgroup **ret_cgroups, size_t *ret_count);
 void mw_cgroup_free_chain(struct mw_cgroup *cgroups, size_t count);
+void mw_cgroup_clear(struct mw_cgroup *cgroup);
+
+/* The same for a process; NULL also where it has ended, or memory ran out. */
+struct mw_cgroup *mw_cgroup_read_chain(const struct mw_cgroup_mounts *mounts, pid_t pid,
+                                       size_t *ret_count);
 
 /* A limit that a cgroup may set. */
 struct mw_cgroup_limit {

@@ -1,6 +1,7 @@
 #include "record/events.h"
 
 #include "record/confines.h"
+#include "record/oom.h"
 #include "util/cleanup.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@ struct mw_events {
     char *on_limit;
     struct mw_limits *limits;
     struct mw_confines *confines;
+    struct mw_oom *oom;
     struct mw_writer *writer;
     int64_t start_ns;
     int64_t process_count; /* that live */
@@ -43,7 +45,9 @@ int mw_events_new(struct mw_events **ret_events, const struct mw_events_options 
     events->on_limit = strdup(options->on_limit ? options->on_limit : "");
     events->limits = mw_limits_new(&options->limits);
     events->confines = mw_confines_new();
-    if (events->crossing_fd < 0 || !events->on_limit || !events->limits || !events->confines) {
+    events->oom = mw_oom_new();
+    if (events->crossing_fd < 0 || !events->on_limit || !events->limits || !events->confines ||
+        !events->oom) {
         mw_events_free(events);
         return mw_error_errno(error, ENOMEM, "cannot record");
     }
@@ -58,6 +62,7 @@ void mw_events_free(struct mw_events *events)
     if (events->crossing_fd >= 0)
         close(events->crossing_fd);
     pthread_mutex_destroy(&events->mutex);
+    mw_oom_free(events->oom);
     mw_confines_free(events->confines);
     mw_limits_free(events->limits);
     free(events->on_limit);
@@ -91,7 +96,8 @@ int mw_events_begin(struct mw_events *events, struct mw_writer *writer, int64_t 
 
     events->writer = writer;
     events->start_ns = start_ns;
-    mw_confines_begin(events->confines, writer, start_ns, root);
+    mw_confines_begin(events->confines, writer, start_ns);
+    mw_oom_begin(events->oom, root);
     for (enum mw_limit_kind kind = 0; kind < MW_LIMIT_COUNT && code == 0; kind++) {
         if (events->options.limits.limits[kind] > 0)
             code = store_limit(events, kind, error);
@@ -181,9 +187,11 @@ static int follow_start(struct mw_events *events, const struct mw_record *record
     events->has_root = true;
     if (origin != MW_ORIGIN_TREE)
         code = mw_writer_add_event(events->writer, record->slot, &event, error);
-    if (code == 0 && is_root)
+    if (code == 0 && is_root) {
+        mw_oom_add(events->oom, record->slot, record->start.pid);
         code =
             mw_confines_add(events->confines, record->slot, record->start.pid, record->t_ns, error);
+    }
     return code == 0 ? count_processes(events, record->t_ns, 1, error) : code;
 }
 
@@ -196,11 +204,12 @@ int mw_events_record(struct mw_events *events, const struct mw_record *record,
     case MW_RECORD_SAMPLE:
         return follow_rss(events, record, error);
     case MW_RECORD_END:
-        mw_confines_ended(events->confines, record->slot, record->status.pid, record->t_ns,
-                          record->status.wait_status);
+        mw_confines_ended(events->confines, record->slot, record->t_ns);
+        mw_oom_ended(events->oom, record->slot, record->status.pid, record->t_ns,
+                     record->status.wait_status);
         return count_processes(events, record->t_ns, -1, error);
     case MW_RECORD_STATUS:
-        mw_confines_told(events->confines, record->status.pid, record->status.wait_status);
+        mw_oom_told(events->oom, record->status.pid, record->status.wait_status);
         return 0;
     default:
         return 0;
@@ -209,12 +218,37 @@ int mw_events_record(struct mw_events *events, const struct mw_record *record,
 
 void mw_events_told(struct mw_events *events, pid_t pid, int wait_status)
 {
-    mw_confines_told(events->confines, pid, wait_status);
+    mw_oom_told(events->oom, pid, wait_status);
+}
+
+/* What store_kill has to know. */
+struct killing {
+    struct mw_events *events;
+    struct mw_error *error;
+};
+
+static int store_kill(void *context, pid_t pid, int64_t t_ns)
+{
+    const struct killing *killing = context;
+    struct mw_events *events = killing->events;
+    const char *place;
+    int64_t bytes = mw_confines_lowest(events->confines, &place);
+    mw_auto_free char *name = place ? strdup(place) : NULL;
+    const struct mw_event event = {.kind = MW_EVENT_OOM_KILL,
+                                   .t_us = to_us(events, t_ns),
+                                   .name = name,
+                                   .has_limit = bytes >= 0,
+                                   .limit_value = bytes >= 0 ? bytes : 0};
+
+    return mw_writer_add_last_event(events->writer, pid, &event, killing->error);
 }
 
 int mw_events_look(struct mw_events *events, int64_t now_ns, bool last, struct mw_error *error)
 {
-    return mw_confines_look(events->confines, now_ns, last, error);
+    struct killing killing = {events, error};
+    int code = mw_oom_look(events->oom, now_ns, last, &(struct mw_oom_sink){store_kill, &killing});
+
+    return code == 0 ? mw_confines_look(events->confines, now_ns, error) : code;
 }
 
 int mw_events_detached(struct mw_events *events, int64_t t_ns, const char *reason,
