@@ -334,9 +334,14 @@ static int run_target(struct run *run)
     struct mw_error error;
     int code, status;
 
+    /* First of all: one that ends us while the file is made would leave it half made. */
+    if (catch_signals(run, &error) < 0) {
+        cmd_fail(&error);
+        return CMD_RUN_FAILED;
+    }
     if ((status = open_recorder(run)) != 0)
         return status;
-    if (catch_signals(run, &error) < 0 || launch(run, &error) < 0) {
+    if (launch(run, &error) < 0) {
         cmd_fail(&error);
         return CMD_RUN_FAILED;
     }
