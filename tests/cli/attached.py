@@ -2,7 +2,7 @@
 
 import subprocess
 
-from conftest import query, wait_for_rows
+from conftest import PATIENCE_S, query, wait_for_rows
 
 # A program that says when it runs, and then waits to be told.
 WAITS = "print('ready', flush=True); wait_for('end')"
@@ -57,7 +57,7 @@ class Attached:
         """Ends it, by a signal or by its target's end; the run, and what it said."""
         if number:
             self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=PATIENCE_S)
         assert self.process.returncode == status, errors
         assert query(self.path, "PRAGMA integrity_check") == [("ok",)]
         return self.folder.last_run("a.db"), errors.decode()

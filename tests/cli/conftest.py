@@ -30,7 +30,7 @@ PROGRAMS = HERE.parent / "programs"
 SCHEMA = HERE.parent.parent / "lib" / "store" / "schema.sql"
 PYTHON = sys.executable
 # A stuck command is a failure; no working one takes this long on any machine.
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 
 def find_memwatch():

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from conftest import MEMWATCH, PYTHON, assert_one_line, program, python, query, wait_until
+from conftest import (MEMWATCH, PYTHON, Guided, assert_one_line, guided, program, python, query,
+                      wait_until)
 
 RAISE = "import os, signal; os.kill(os.getpid(), signal.{})"
 
@@ -387,7 +388,7 @@ with open("mapped", "wb") as file:
 with open("mapped", "rb") as file:
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 sum(mapped[page] for page in range(0, 8 << 20, 4096))
-time.sleep(0.5)
+wait_for("seen")
 """
 
 
@@ -397,7 +398,13 @@ def highest(path, metric):
 
 def test_metrics_that_were_asked_for_are_what_the_program_has(folder):
     names = ["file", "shmem", "swap", "vms", "page-tables", "pss", "uss", "huge"]
-    path = folder.record(*python(METRICS), options=("--metric", ",".join(names)))
+    path = folder / "a.db"
+    with Guided(folder, guided(METRICS), ["--metric", ",".join(names)]) as recording:
+        # The last that it does, in the slowest of the files that are read.
+        recording.see("SELECT 1 FROM samples WHERE metric = 'pss' AND bytes > ?", 37 << 20)
+        recording.see("SELECT 1 FROM samples WHERE metric = 'vms' AND bytes > ?", 1 << 40)
+        recording.allow("seen")
+        recording.finish()
     assert set(folder.last_run(path)["metrics"]) == {"rss", "shared", "peak", *names}
     mib = {name: highest(path, name) / 2**20 for name in names}
     slack = 12  # the interpreter itself
