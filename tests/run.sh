@@ -2,8 +2,9 @@
 # Installs what is needed, builds memwatch in every way that finds mistakes, and runs all tests.
 # At most 10 minutes on two cores. Prints a line a step, and all that a failed step said.
 #
-#   sh tests/run.sh             units cli clang sanitizers threads style
-#   sh tests/run.sh STEP…       the steps named alone, without installing anything: also fuzz, tidy
+#   sh tests/run.sh             units cli clang sanitizers style
+#   sh tests/run.sh STEP…       the steps named alone, without installing anything; there are also
+#                               threads, fuzz and tidy
 #   sh tests/run.sh --real      memwatch on real servers, from packages that it installs
 set -u
 
@@ -107,7 +108,7 @@ export LSAN_OPTIONS=suppressions=$logs/suppressions:print_suppressions=0
 
 if [ $# -eq 0 ]; then
     step install sh cmd/install.sh --tests
-    set -- units cli clang sanitizers threads style
+    set -- units cli clang sanitizers style
 elif [ "$*" = --real ]; then
     step install sh cmd/install.sh --tests --servers
     set -- real
