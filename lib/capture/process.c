@@ -65,32 +65,39 @@ static bool lives(const struct mw_statm *statm)
     return statm->size_pages > 0;
 }
 
+/* Reads through a thread from now on, if it lives. */
+static bool try_thread(struct mw_live_process *process, pid_t thread, struct mw_statm *ret_statm)
+{
+    if (read_thread(process->pid, thread, ret_statm) < 0 || !lives(ret_statm))
+        return false;
+    process->thread = thread;
+    if (process->statm_fd >= 0)
+        close(process->statm_fd);
+    process->statm_fd = open_thread(process->pid, thread);
+    return true;
+}
+
 /* Finds a thread that lives and reads through it; -ESRCH when there is none. */
 static int switch_thread(struct mw_live_process *process, struct mw_statm *ret_statm)
 {
     int fd = mw_procfs_open(process->pid, "task", O_RDONLY);
     DIR *threads = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
-    int code = -ESRCH;
+    bool found = false;
 
     if (!threads) {
         if (fd >= 0)
             close(fd);
         return -ESRCH;
     }
-    while (code < 0 && (entry = readdir(threads))) {
+    while (!found && (entry = readdir(threads))) {
         pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for "." and ".." */
 
-        if (thread <= 0 || read_thread(process->pid, thread, ret_statm) < 0 || !lives(ret_statm))
-            continue;
-        process->thread = thread;
-        if (process->statm_fd >= 0)
-            close(process->statm_fd);
-        process->statm_fd = open_thread(process->pid, thread);
-        code = 0;
+        found = thread > 0 && try_thread(process, thread, ret_statm);
     }
     closedir(threads);
-    return code;
+    /* One that executes a program gets the place of the first, which was looked at before. */
+    return found || try_thread(process, process->pid, ret_statm) ? 0 : -ESRCH;
 }
 
 /* Reads by opening: 0, -ESRCH where the process is not there any more. */

@@ -27,6 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS = HERE.parent / "programs"
+HEADER = HERE.parent.parent / "lib"  # the folder of memwatch.h
 SCHEMA = HERE.parent.parent / "lib" / "store" / "schema.sql"
 PYTHON = sys.executable
 # A stuck command is a failure; no working one takes this long on any machine.
@@ -302,6 +303,20 @@ def size_of(path):
         except FileNotFoundError:
             pass
     return size
+
+
+def build(folder, source, *options, compiler="cc"):
+    """Compiles a C program, which may include memwatch.h, and returns its path."""
+    found = shutil.which(compiler)
+    if not found:
+        pytest.skip(f"there is no {compiler}")
+    source = pathlib.Path(source)
+    if not source.exists():
+        source = folder / "marked.c"
+    name = folder / f"program-{source.stem}"
+    subprocess.run([found, "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", f"-I{HEADER}",
+                    *options, "-o", name, source, "-pthread"], check=True)
+    return name
 
 
 @pytest.fixture

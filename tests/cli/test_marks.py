@@ -3,31 +3,13 @@
 import json
 import os
 import pathlib
-import shutil
 import signal
 import sqlite3
 import subprocess
 
 import pytest
 
-from conftest import MEMWATCH, PROGRAMS, query, size_of, wait_for_rows, wait_until
-
-HEADER = pathlib.Path(__file__).resolve().parents[2] / "lib"
-
-
-def build(folder, source, *options, compiler="cc"):
-    """Compiles a program with memwatch.h, and returns its path."""
-    found = shutil.which(compiler)
-    if not found:
-        pytest.skip(f"there is no {compiler}")
-    source = pathlib.Path(source)
-    if not source.exists():
-        source = folder / "marked.c"
-    name = folder / f"program-{source.stem}"
-    subprocess.run([found, "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", f"-I{HEADER}",
-                    *options, "-o", name, source, "-pthread"], check=True)
-    return name
-
+from conftest import HEADER, MEMWATCH, PROGRAMS, build, query, size_of, wait_for_rows, wait_until
 
 def build_text(folder, text, *options):
     (folder / "marked.c").write_text("#include <memwatch.h>\n#include <stdio.h>\n"
