@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from conftest import build, python, query
+from conftest import python, query
 
 SPIKE_MIB = 40
 SPIKES = f"""
@@ -72,43 +72,6 @@ def test_program_that_execs_from_a_thread_stays_recorded(folder):
     folder.record(*python("")[:1], "again.py")
     run = folder.last_run("run.db")
     assert run["duration_s"] > 0.2 and run["peak"]["bytes"] > 60 << 20
-
-
-def test_program_that_execs_from_threads_all_the_time_stays_recorded(folder):
-    """The first thread has ended then, and the one that took its place is gone from where it was."""
-    (folder / "again.c").write_text(r"""
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-static void *again(void *arguments)
-{
-    execv("/proc/self/exe", arguments);
-    return NULL;
-}
-int main(int count, char **words)
-{
-    int left = count > 1 ? atoi(words[1]) : 0;
-    char number[16], *arguments[] = {words[0], number, NULL};
-    volatile char *memory;
-    pthread_t thread;
-    if (left > 0) {
-        snprintf(number, sizeof number, "%d", left - 1);
-        pthread_create(&thread, NULL, again, arguments);
-        for (;;)
-            pause();
-    }
-    memory = malloc(60 << 20);
-    for (int i = 0; i < 60 << 20; i += 4096)
-        memory[i] = 1;
-    usleep(200000);
-    return 0;
-}
-""")
-    program = build(folder, folder / "again.c")
-    for _ in range(5):
-        folder.record(program, "300", options=("-i", "20us"))
-        assert folder.last_run("run.db")["peak"]["bytes"] > 60_000_000
 
 
 def test_status_comes_through_where_sigchld_is_ignored(folder):
