@@ -272,6 +272,7 @@ static int commit(struct mw_intake *intake, int64_t now_ns, struct mw_error *err
         (code = mw_functions_flush(intake->functions, error)) < 0 ||
         (code = store_progress(intake, now_ns, false, error)) < 0)
         return code;
+    mw_functions_were_held_up(intake->functions); /* whether it still is, is asked next */
     return mw_writer_commit(intake->writer, error);
 }
 
